@@ -1,0 +1,24 @@
+// Writing GGUF v3 files: metadata and tensor infos first, then the data, streamed.
+#ifndef PM_GGUF_WRITE_H
+#define PM_GGUF_WRITE_H
+
+#include "formats.h"
+#include "status.h"
+
+typedef struct pm_gguf_writer pm_gguf_writer;
+
+pm_status pm_gguf_writer_open(const char *path, pm_gguf_writer **out) PM_MUST_USE;
+// Metadata; call before the first data. Errors are latched until pm_gguf_writer_commit.
+void pm_gguf_put_u32(pm_gguf_writer *w, const char *key, uint32_t v);
+void pm_gguf_put_f32(pm_gguf_writer *w, const char *key, float v);
+void pm_gguf_put_bool(pm_gguf_writer *w, const char *key, bool v);
+void pm_gguf_put_string(pm_gguf_writer *w, const char *key, const char *v);
+void pm_gguf_put_strings(pm_gguf_writer *w, const char *key, const char *const *v, uint64_t n);
+void pm_gguf_put_i32s(pm_gguf_writer *w, const char *key, const int32_t *v, uint64_t n);
+void pm_gguf_put_tensor(pm_gguf_writer *w, const char *name, pm_type type, uint32_t n_dim, const uint64_t *ne);
+// Data of the tensors in the order of their put_tensor calls; may come in pieces. Padding is added here.
+void pm_gguf_put_data(pm_gguf_writer *w, const void *src, size_t bytes);
+pm_status pm_gguf_writer_commit(pm_gguf_writer *w) PM_MUST_USE;  // frees w in any case
+void pm_gguf_writer_abandon(pm_gguf_writer *w);
+
+#endif

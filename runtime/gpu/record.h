@@ -1,0 +1,59 @@
+// Recording one program into command buffers: dispatches with push constants, barriers where data flows.
+//
+// ops_*.c turn each op into dispatches through this interface and know nothing of Vulkan. Every kernel sees the same
+// descriptor set (shaders/base.glsl): weight arenas, scratch, cache arenas, step buffer, expert tables.
+#ifndef PM_GPU_RECORD_H
+#define PM_GPU_RECORD_H
+
+#include "op.h"
+
+typedef struct pm_gpu_recorder pm_gpu_recorder;
+
+// What recorders need to know of the device to choose a kernel (rows of pick.def are matched against it).
+typedef struct pm_gpu_traits {
+  uint32_t subgroup;        // size that kernels are compiled for
+  uint32_t max_invocations; // of a workgroup
+  uint32_t max_shared;      // bytes
+  uint32_t vendor_id;
+} pm_gpu_traits;
+const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
+
+// Rows that this recording serves at most (1 for decode; the real number is in the step buffer).
+uint32_t pm_gpu_rows(const pm_gpu_recorder *r, pm_rows rows);
+
+// Dispatches kernel `name` (a row of shaders/kernels.def) with its specialization constants (ids 0, 1, ...), push constants and
+// group counts. `cost` estimates the bytes it reads plus 1/16 of its multiply-adds, to bound the time of a submission.
+// Errors are latched in the recorder.
+typedef struct pm_gpu_dispatch {
+  const char *kernel;
+  const uint32_t *constants;
+  uint32_t n_constant;
+  const void *push;
+  uint32_t push_bytes;  // <= 128
+  uint32_t groups[3];
+  double cost;
+} pm_gpu_dispatch;
+void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d);
+
+// Declares what the next dispatch reads and writes; a barrier is recorded only when an earlier write (or read, for a write) of the
+// same tensor has not been fenced yet. Ops call these before their dispatch, so barriers never need to be placed by hand.
+void pm_gpu_record_read(pm_gpu_recorder *r, const pm_tensor *t);
+void pm_gpu_record_write(pm_gpu_recorder *r, const pm_tensor *t);
+
+// Scratch that only a recorder needs (split attention, expert sorting): made at load, the same name gives the same tensor, grown
+// to the largest request. Must be asked for in pm_gpu_plan_op (below) with the largest row count before memory is made.
+pm_tensor *pm_gpu_temp(pm_gpu_recorder *r, const char *name, uint64_t values);
+
+// Index of an expert table in the binding of tables: entry (index * 3 + m) * n_expert_max... see shaders/base.glsl.
+uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);  // first entry (uvec2) of the table; matrix m of expert e: first + m * n_expert + e
+
+// In ops_*.c: one function per op; the same code runs once dry (pm_gpu_temp sizes) and once per recorded row count.
+typedef void pm_gpu_op_fn(pm_gpu_recorder *r, const pm_op *op);
+extern pm_gpu_op_fn *const pm_gpu_op_table[PM_OP_COUNT];
+
+// Device layout of weights (repack.c). A slab (ne[0] x ne[1] blocks) takes pm_gpu_slab_bytes on the device, a multiple of 16, and is
+// converted from the file's layout by pm_gpu_repack into a staging pointer.
+uint64_t pm_gpu_slab_bytes(pm_type type, uint64_t n_in, uint64_t n_out);
+void pm_gpu_repack(pm_type type, uint64_t n_in, uint64_t n_out, const void *src, void *dst);
+
+#endif

@@ -1,0 +1,211 @@
+// Pumice: run large Mixture-of-Experts language models on small graphics cards and on CPUs.
+//
+// Everything here is plain C17. Handles are opaque; option structs are zero-initialised by PUMICE_INIT, and zero means "the
+// sensible default". Functions return a pumice_status; pumice_error() has the words. A handle is used by one thread at a time,
+// except pumice_session_cancel, which any thread may call. Nothing here prints, exits or reads the environment.
+#ifndef PUMICE_H
+#define PUMICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PUMICE_API __attribute__((visibility("default")))
+#else
+#define PUMICE_API
+#endif
+
+typedef enum pumice_status {
+  PUMICE_OK = 0,
+  PUMICE_ERR_ARGUMENT,     // the caller asked for something impossible
+  PUMICE_ERR_IO,           // a file could not be read or written
+  PUMICE_ERR_FORMAT,       // a file's content is wrong
+  PUMICE_ERR_UNSUPPORTED,  // well-formed, but not something this build can do
+  PUMICE_ERR_MEMORY,       // does not fit
+  PUMICE_ERR_DEVICE,       // a driver call failed
+  PUMICE_ERR_DEVICE_LOST,  // the device is gone; the model must be closed
+  PUMICE_ERR_CANCELLED     // stopped by the caller
+} pumice_status;
+
+// Option and info structs begin with their own size, so that they can grow: pumice_x x = PUMICE_INIT(pumice_x);
+#define PUMICE_INIT(type) {.size = (uint32_t)sizeof(type)}
+
+PUMICE_API const char *pumice_version(void);      // "0.1.0"
+PUMICE_API const char *pumice_error(void);        // message of this thread's newest failure; "" if none
+PUMICE_API const char *pumice_status_name(pumice_status status);
+
+// ---- devices -------------------------------------------------------------------------------------------------------
+
+typedef enum pumice_device_kind { PUMICE_DEVICE_CPU, PUMICE_DEVICE_DISCRETE, PUMICE_DEVICE_INTEGRATED, PUMICE_DEVICE_VIRTUAL, PUMICE_DEVICE_SOFTWARE } pumice_device_kind;
+
+typedef struct pumice_device_info {
+  uint32_t size;
+  pumice_device_kind kind;
+  char name[256];
+  char driver[256];
+  char uuid[40], pci[16];  // "" for the CPU
+  uint64_t memory_total, memory_free;  // bytes
+  bool usable;
+  char reason[256];        // why it is not usable, or why it is not picked by itself
+  char features[512];
+} pumice_device_info;
+
+// Fills up to *n infos (entry 0 is the CPU; then Vulkan device 0, 1, ...) and sets *n to the number there is.
+// `note` (may be NULL) receives one line about Vulkan itself, e.g. that no loader is installed.
+PUMICE_API pumice_status pumice_devices(pumice_device_info *infos, uint32_t *n, char note[256]);
+
+// Runs every kernel that the device would use on small random inputs against the double-precision CPU reference and calls `report`
+// for each; a false return stops. Returns OK if all passed, ERR_DEVICE otherwise.
+typedef bool pumice_selftest_fn(void *user, const char *kernel, bool passed, double worst_error, const char *detail);
+PUMICE_API pumice_status pumice_selftest(const char *device, pumice_selftest_fn *report, void *user);
+
+// ---- models --------------------------------------------------------------------------------------------------------
+
+typedef struct pumice_model pumice_model;
+
+// Called during long work: phase is "load" or "prompt", done is in [0, 1]. A false return stops the work.
+typedef bool pumice_progress_fn(void *user, const char *phase, float done);
+
+typedef struct pumice_model_options {
+  uint32_t size;
+  const char *device;     // NULL or "auto"; "cpu"; "gpu" or "gpu:N", a UUID, a PCI address, part of a device name
+  uint32_t n_ctx;         // context of one session in tokens; 0 = min(trained context, 4096)
+  uint32_t n_session;     // sessions that may be open at once; 0 = 1
+  uint32_t n_thread;      // CPU threads; 0 = physical cores
+  uint32_t n_batch;       // rows of one prompt step; 0 = 512
+  bool exact;             // float activations and an f32 cache: slower, for comparisons
+  bool cache_f32;         // an f32 cache alone
+  bool read_file;         // read the file into memory instead of mapping it
+  bool validate;          // Vulkan validation layer
+  const char *cache_dir;  // for pipeline caches; NULL = none
+  pumice_progress_fn *progress;
+  void *user;
+} pumice_model_options;
+
+typedef struct pumice_model_info {
+  uint32_t size;
+  char name[128], architecture[64], file_type[64];
+  char device[256];       // what it runs on
+  char chat_format[32];   // "deepseek-v3", "chatml", ...; "" if the file's template is not known
+  uint64_t n_parameter, file_bytes;
+  uint32_t n_layer, n_ctx_train, n_ctx, n_vocab, d_model, n_expert, n_expert_used, n_thread;
+  int32_t token_bos, token_eos;  // -1 if none
+  uint64_t bytes_weights, bytes_weights_mapped, bytes_kv, bytes_scratch, bytes_staging;
+} pumice_model_info;
+
+typedef struct pumice_counters {  // since the model was opened
+  uint32_t size;
+  uint64_t steps, submissions, dispatches, barriers, allocations;
+} pumice_counters;
+
+PUMICE_API pumice_status pumice_model_open(const char *path, const pumice_model_options *options, pumice_model **out);
+PUMICE_API void pumice_model_close(pumice_model *model);  // close its sessions first; NULL is fine
+PUMICE_API void pumice_model_get_info(const pumice_model *model, pumice_model_info *info);
+PUMICE_API void pumice_model_get_counters(const pumice_model *model, pumice_counters *counters);
+
+// ---- files without running them ------------------------------------------------------------------------------------
+
+// Reads only the header of a model file (or split set) and calls back for each metadata key and each tensor; either may be NULL.
+typedef void pumice_inspect_key_fn(void *user, const char *key, const char *type, const char *value);  // long values are shortened
+typedef void pumice_inspect_tensor_fn(void *user, const char *name, const char *type, const uint64_t ne[4], uint32_t n_dim, uint64_t bytes, uint32_t shard);
+PUMICE_API pumice_status pumice_inspect(const char *path, pumice_inspect_key_fn *key, pumice_inspect_tensor_fn *tensor, void *user);
+
+// Writes a GGUF file of a known model's shape with random weights.
+typedef struct pumice_synth_options {
+  uint32_t size;
+  const char *shape;   // a name from pumice_synth_shape
+  const char *mix;     // a name from pumice_synth_mix
+  uint32_t n_layer;    // 0 = all of the shape's
+  uint64_t seed;
+  pumice_progress_fn *progress;
+  void *user;
+} pumice_synth_options;
+PUMICE_API pumice_status pumice_synth(const char *path, const pumice_synth_options *options);
+PUMICE_API const char *pumice_synth_shape(uint32_t i);  // NULL past the end
+PUMICE_API const char *pumice_synth_mix(uint32_t i);
+
+// ---- text ----------------------------------------------------------------------------------------------------------
+
+enum { PUMICE_ADD_BOS = 1, PUMICE_PARSE_SPECIAL = 2 };
+
+// Tokens of a UTF-8 text of `bytes` bytes. *n is the capacity of `tokens` on entry and the number of tokens on return; if it was too
+// small the status is ERR_ARGUMENT and *n is what is needed. Invalid UTF-8 is tokenized byte by byte.
+PUMICE_API pumice_status pumice_tokenize(const pumice_model *model, const char *text, size_t bytes, uint32_t flags, int32_t *tokens, size_t *n);
+
+// Bytes of one token (may be part of a character); control tokens give their name only if `special`. Not terminated; never NULL.
+PUMICE_API const char *pumice_token_bytes(const pumice_model *model, int32_t token, bool special, size_t *n);
+PUMICE_API bool pumice_token_is_end(const pumice_model *model, int32_t token);  // ends an answer
+
+typedef struct pumice_message {
+  const char *role;     // "system", "user", "assistant"
+  const char *content;  // UTF-8, terminated
+} pumice_message;
+
+// The prompt text for a conversation in the model's chat format, ready for pumice_tokenize with PUMICE_PARSE_SPECIAL (it contains the
+// BOS text where the format has one). `thinking`: ask for thinking where the format lets one choose. *n: capacity in, bytes out as
+// above; the text is terminated. ERR_UNSUPPORTED if the file's template is not known.
+PUMICE_API pumice_status pumice_chat_render(const pumice_model *model, const pumice_message *messages, size_t n_message, bool add_generation_prompt, bool thinking, char *buffer, size_t *n);
+
+// ---- sessions ------------------------------------------------------------------------------------------------------
+
+typedef struct pumice_session pumice_session;
+
+PUMICE_API pumice_status pumice_session_create(pumice_model *model, pumice_session **out);
+PUMICE_API void pumice_session_destroy(pumice_session *session);
+
+// Makes the session hold exactly these tokens: keeps the longest common prefix, drops the rest, evaluates what is new (at least the last
+// token, so that logits are there). *n_reused (may be NULL) is the length of the kept prefix.
+PUMICE_API pumice_status pumice_session_sync(pumice_session *session, const int32_t *tokens, size_t n, size_t *n_reused);
+
+// Appends tokens. `all_logits`, if not NULL, is called with the logits [n_vocab] after every token in order; otherwise only those of the
+// last token are kept for pumice_session_logits.
+typedef void pumice_logits_fn(void *user, size_t index, const float *logits);
+PUMICE_API pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits, void *user);
+
+PUMICE_API size_t pumice_session_length(const pumice_session *session);
+PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);       // keeps the first `length` tokens
+PUMICE_API const float *pumice_session_logits(const pumice_session *session);                  // [n_vocab] after the last token; NULL if none
+PUMICE_API pumice_status pumice_session_save(pumice_session *session, const char *path);       // whole or not at all
+PUMICE_API pumice_status pumice_session_load(pumice_session *session, const char *path);       // of the same model and cache type
+PUMICE_API void pumice_session_cancel(pumice_session *session);  // makes the running or next call stop within one step
+
+typedef struct pumice_sampling {
+  uint32_t size;
+  bool greedy;               // always the likeliest token; the rest is ignored
+  float temperature;         // 0 = 0.8
+  uint32_t top_k;            // 0 = 40; UINT32_MAX = off
+  float top_p, min_p;        // 0 = 0.95 and 0.05; top_p 1 and min_p < 0 = off
+  float repeat_penalty;      // 0 or 1 = off
+  float presence_penalty, frequency_penalty;
+  uint32_t penalty_last_n;   // 0 = 64
+  uint64_t seed;             // 0 = from the clock
+} pumice_sampling;
+
+typedef enum pumice_event { PUMICE_TEXT, PUMICE_THINKING } pumice_event;
+
+// Called with whole UTF-8 characters of the answer (never terminated). A false return stops the generation.
+typedef bool pumice_text_fn(void *user, pumice_event kind, const char *text, size_t bytes);
+
+typedef enum pumice_stop { PUMICE_STOP_END, PUMICE_STOP_LENGTH, PUMICE_STOP_CALLER } pumice_stop;
+
+typedef struct pumice_result {
+  uint32_t size;
+  pumice_stop stop;          // the model ended its answer / max_tokens or the context is full / the caller stopped it
+  uint64_t n_token;          // generated, the end token included
+  double seconds;
+} pumice_result;
+
+// Samples and evaluates up to max_tokens tokens (0 = until the context is full) after what the session holds. Thinking text is told apart
+// by the model's own markers, which are not part of the text. The session then holds prompt and answer.
+PUMICE_API pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text, void *user, pumice_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
