@@ -1,11 +1,20 @@
 // Recording one program into command buffers: dispatches with push constants, barriers where data flows.
 //
 // ops_*.c turn each op into dispatches through this interface and know nothing of Vulkan. Every kernel sees the same
-// descriptor set (shaders/base.glsl): weight arenas, scratch, cache arenas, step buffer, expert tables.
+// descriptor set (shaders/base.glsl, set 0), and a tensor's place says where it lies there:
+//   binding 0  weight arenas [PM_GPU_ARENAS], read-only    weights: place.arena, place.offset (bytes, a multiple of 256; slab b follows
+//                                                          at b * pm_gpu_slab_bytes unless the tensor belongs to an expert table)
+//   binding 1  the scratch heap                            SCRATCH, OUTPUT and temp tensors: place.offset, a multiple of 256
+//   binding 2  cache arenas [PM_GPU_KV_ARENAS]             KV: place.arena, place.offset; a tensor lies whole inside one
+//   binding 3  the step (shaders/abi/step.h)
+//   binding 4  expert tables (pm_gpu_table_first)
+// Places are set before the recording; during the dry run they are all zero.
 #ifndef PM_GPU_RECORD_H
 #define PM_GPU_RECORD_H
 
 #include "op.h"
+
+enum { PM_GPU_ARENAS = 16, PM_GPU_KV_ARENAS = 8 };  // array lengths of bindings 0 and 2
 
 typedef struct pm_gpu_recorder pm_gpu_recorder;
 
@@ -17,6 +26,9 @@ typedef struct pm_gpu_traits {
   uint32_t vendor_id;
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
+
+// Whether a kernel of that name was built and this device has what it needs.
+bool pm_gpu_has(const pm_gpu_recorder *r, const char *kernel);
 
 // Rows that this recording serves at most (1 for decode; the real number is in the step buffer).
 uint32_t pm_gpu_rows(const pm_gpu_recorder *r, pm_rows rows);
@@ -44,8 +56,9 @@ void pm_gpu_record_write(pm_gpu_recorder *r, const pm_tensor *t);
 // to the largest request. Must be asked for in pm_gpu_plan_op (below) with the largest row count before memory is made.
 pm_tensor *pm_gpu_temp(pm_gpu_recorder *r, const char *name, uint64_t values);
 
-// Index of an expert table in the binding of tables: entry (index * 3 + m) * n_expert_max... see shaders/base.glsl.
-uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);  // first entry (uvec2) of the table; matrix m of expert e: first + m * n_expert + e
+// First entry of an expert table in binding 4; the entry of matrix m (gate, up, down) of expert e is first + m * n_expert + e and holds
+// uvec2(weight arena, offset in 16-byte units).
+uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);
 
 // In ops_*.c: one function per op; the same code runs once dry (pm_gpu_temp sizes) and once per recorded row count.
 typedef void pm_gpu_op_fn(pm_gpu_recorder *r, const pm_op *op);

@@ -1,0 +1,5 @@
+# Writes the 32-bit words of the SPIR-V file IN as the initializer of a C array to OUT.
+file(READ ${IN} hex HEX)
+string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
+string(REGEX REPLACE "(0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,)" "\\1\n" words "${words}")
+file(WRITE ${OUT} "${words}\n")

@@ -1,0 +1,15 @@
+# volk, which loads Vulkan at run time, and the Vulkan headers: the target Volk::Volk compiles volk.c into a static library.
+find_path(VOLK_INCLUDE_DIR volk.h)
+find_file(VOLK_SOURCE volk.c HINTS ${VOLK_INCLUDE_DIR})
+find_path(VULKAN_HEADERS_DIR vulkan/vulkan.h)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Volk REQUIRED_VARS VOLK_INCLUDE_DIR VOLK_SOURCE VULKAN_HEADERS_DIR
+                                  REASON_FAILURE_MESSAGE "install libvulkan-volk-dev and libvulkan-dev, or configure with -DPUMICE_VULKAN=OFF")
+mark_as_advanced(VOLK_INCLUDE_DIR VOLK_SOURCE VULKAN_HEADERS_DIR)
+if(Volk_FOUND AND NOT TARGET Volk::Volk)
+  add_library(volk STATIC ${VOLK_SOURCE})
+  target_include_directories(volk SYSTEM PUBLIC ${VOLK_INCLUDE_DIR} ${VULKAN_HEADERS_DIR})
+  target_compile_options(volk PRIVATE -w)
+  target_link_libraries(volk PRIVATE ${CMAKE_DL_LIBS})
+  add_library(Volk::Volk ALIAS volk)
+endif()
