@@ -1,0 +1,98 @@
+// Q4_0, Q5_0, Q8_0: 32 elements that share one f16 scale at byte 0.
+//
+// Four-bit parts of 32 elements are "half split": byte k (0..15) has element k in its low and element k + 16 in its high nibble.
+#include "format_rows.h"
+
+enum { BLOCK = 32 };
+
+// Value of the largest magnitude, with its sign: divided by the most negative integer it makes a scale that hits it exactly.
+static float extreme(const float *x) {
+  float most = 0;
+  for (int k = 0; k < BLOCK; k++)
+    if (x[k] * x[k] > most * most) most = x[k];
+  return most;
+}
+
+// Random bytes are random integers in these formats; `rms` is the root mean square of such an integer.
+static void random_blocks(pm_rng *rng, float deviation, float rms, uint8_t *b, size_t n_block, size_t block_bytes) {
+  for (; n_block--; b += block_bytes) {
+    pm_quant_random_bytes(rng, b, block_bytes);
+    pm_quant_put_f16(b, pm_quant_random_scale(rng, deviation / rms));
+  }
+}
+
+// ---- Q4_0: d @0, nibbles @2; value = d * (q - 8) ----
+
+void pm_quant_decode_Q4_0(const void *src, float *dst, size_t n) {
+  const uint8_t *b = src;
+  for (size_t i = 0; i < n; i += BLOCK, b += 18) {
+    float d = pm_quant_get_f16(b);
+    for (int k = 0; k < 16; k++) {
+      dst[i + k] = d * (float)((b[2 + k] & 15) - 8);
+      dst[i + k + 16] = d * (float)((b[2 + k] >> 4) - 8);
+    }
+  }
+}
+
+void pm_quant_encode_Q4_0(const float *src, void *dst, size_t n) {
+  uint8_t *b = dst;
+  for (size_t i = 0; i < n; i += BLOCK, b += 18) {
+    float d = pm_quant_put_f16(b, extreme(src + i) / -8);
+    for (int k = 0; k < 16; k++) {
+      int lo = pm_quant_round(src[i + k], d, -8, 7) + 8, hi = pm_quant_round(src[i + k + 16], d, -8, 7) + 8;
+      b[2 + k] = (uint8_t)(lo | hi << 4);
+    }
+  }
+}
+
+void pm_quant_random_Q4_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 4.637f, dst, n / BLOCK, 18); }
+
+// ---- Q5_0: d @0, fifth bits u32 @2 (bit k belongs to element k), nibbles @6; value = d * (q - 16) ----
+
+void pm_quant_decode_Q5_0(const void *src, float *dst, size_t n) {
+  const uint8_t *b = src;
+  for (size_t i = 0; i < n; i += BLOCK, b += 22) {
+    float d = pm_quant_get_f16(b);
+    uint32_t fifth = b[2] | (uint32_t)b[3] << 8 | (uint32_t)b[4] << 16 | (uint32_t)b[5] << 24;
+    for (int k = 0; k < 16; k++) {
+      int lo = (b[6 + k] & 15) | (int)(fifth >> k & 1) << 4, hi = b[6 + k] >> 4 | (int)(fifth >> (k + 16) & 1) << 4;
+      dst[i + k] = d * (float)(lo - 16);
+      dst[i + k + 16] = d * (float)(hi - 16);
+    }
+  }
+}
+
+void pm_quant_encode_Q5_0(const float *src, void *dst, size_t n) {
+  uint8_t *b = dst;
+  for (size_t i = 0; i < n; i += BLOCK, b += 22) {
+    float d = pm_quant_put_f16(b, extreme(src + i) / -16);
+    memset(b + 2, 0, 20);
+    for (int k = 0; k < BLOCK; k++) {
+      int q = pm_quant_round(src[i + k], d, -16, 15) + 16;
+      b[6 + k % 16] |= (uint8_t)((q & 15) << (k < 16 ? 0 : 4));
+      b[2 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
+    }
+  }
+}
+
+void pm_quant_random_Q5_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 9.247f, dst, n / BLOCK, 22); }
+
+// ---- Q8_0: d @0, 32 signed bytes @2; value = d * q ----
+
+void pm_quant_decode_Q8_0(const void *src, float *dst, size_t n) {
+  const uint8_t *b = src;
+  for (size_t i = 0; i < n; i += BLOCK, b += 34) {
+    float d = pm_quant_get_f16(b);
+    for (int k = 0; k < BLOCK; k++) dst[i + k] = d * (float)(int8_t)b[2 + k];
+  }
+}
+
+void pm_quant_encode_Q8_0(const float *src, void *dst, size_t n) {
+  uint8_t *b = dst;
+  for (size_t i = 0; i < n; i += BLOCK, b += 34) {
+    float most = extreme(src + i), d = pm_quant_put_f16(b, (most < 0 ? -most : most) / 127);
+    for (int k = 0; k < BLOCK; k++) b[2 + k] = (uint8_t)pm_quant_round(src[i + k], d, -127, 127);
+  }
+}
+
+void pm_quant_random_Q8_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 73.9f, dst, n / BLOCK, 34); }
