@@ -68,6 +68,10 @@ pm_tensor *pm_program_kv(pm_program *p, const char *name, pm_type type, uint64_t
 }
 
 pm_tensor *pm_program_scratch(pm_program *p, const char *name, uint64_t n) {
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    pm_tensor *t = p->tensors[i];
+    if (t->role == PM_ROLE_SCRATCH && t->ne[0] == n && !strcmp(t->name, name)) return t;
+  }
   return add_tensor(p, name, (pm_tensor){.role = PM_ROLE_SCRATCH, .type = PM_TYPE_F32, .ne = {n, p->max_rows, 1}});
 }
 
