@@ -64,8 +64,9 @@ uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);
 typedef void pm_gpu_op_fn(pm_gpu_recorder *r, const pm_op *op);
 extern pm_gpu_op_fn *const pm_gpu_op_table[PM_OP_COUNT];
 
-// Device layout of weights (repack.c). A slab (ne[0] x ne[1] blocks) takes pm_gpu_slab_bytes on the device, a multiple of 16, and is
-// converted from the file's layout by pm_gpu_repack into a staging pointer.
+// Device layout of weights (repack.c). A row of n_in values takes pm_gpu_slab_bytes(type, n_in, 1) bytes on the device, a multiple of 16,
+// and a slab is its rows one after another: slab bytes are linear in n_out, so that uploads can be cut at any row. pm_gpu_repack
+// converts n_out whole rows from the file's layout into a staging pointer (write-combined memory: written in order, never read).
 uint64_t pm_gpu_slab_bytes(pm_type type, uint64_t n_in, uint64_t n_out);
 void pm_gpu_repack(pm_type type, uint64_t n_in, uint64_t n_out, const void *src, void *dst);
 
