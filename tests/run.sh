@@ -1,0 +1,162 @@
+#!/bin/sh
+# Runs the tests of a build and ends with one line "N passed, N failed, N skipped" that counts test cases; fails if one failed.
+#
+#   sh tests/run.sh BUILD                      everything: each test once, the gpu tests on each driver of the test bed, then the
+#                                              sanitizer and clang builds, which live in BUILD/asan, BUILD/tsan and BUILD/clang
+#   sh tests/run.sh BUILD [-d DRIVER] TEST...  some tests, on one driver if given (sh tests/testbed.sh list BUILD/testbed)
+#
+# A test prints TAP, as cmocka does when asked: "ok 1 - name", "not ok 2 - name", or "skip: reason" and "not ok 3 # SKIP name".
+# Exit code 77 skips a whole program. A crash, a time-out, no result, or a message of the validation layer is a failure.
+set -eu
+
+if [ ! -e "${1:-}/tests.list" ]; then
+  sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$1" && pwd)
+shift
+only_driver=
+if [ "${1:-}" = -d ]; then only_driver=$2 && shift 2; fi
+only_tests=$*
+bed=$build/testbed
+logs=$build/test-logs
+tab=$(printf '\t')
+rm -rf "$logs"
+mkdir -p "$logs"
+: > "$logs/totals" # one line per run of a program: passed failed skipped
+: > "$logs/failed"
+
+milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+
+# Counts one TAP output: "passed failed skipped note", then lines "skip COUNT REASON". A plan not kept: the program died on its way.
+count() {
+  awk '
+    /^1\.\.[0-9]+$/ { plan += substr($0, 4) }
+    /^skip: / { reason = substr($0, 7) }
+    /^(not )?ok [0-9]+ .*# SKIP/ { seen++; skipped++; why[reason == "" ? "no reason given" : reason]++; reason = ""; next }
+    /^ok [0-9]+/ { seen++; passed++ }
+    /^not ok [0-9]+/ { seen++; failed++ }
+    /Validation (Error|Warning)|VUID-|SYNC-HAZARD/ { messages++ }
+    END {
+      if (seen < plan) { failed++; note = note "; ended after " seen + 0 " of " plan " cases" }
+      if (messages) { failed++; note = note "; the validation layer objects" }
+      printf "%d %d %d %s\n", passed, failed, skipped, substr(note, 3)
+      for (r in why) printf "skip %d %s\n", why[r], r
+    }' "$1"
+}
+
+run_one() { # TITLE SECONDS COMMAND...
+  title=$1 limit=$2 log=$logs/$(printf %s "$1" | tr -c 'A-Za-z0-9.-' _).log
+  shift 2
+  start=$(milliseconds) rc=0
+  CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$@" > "$log" 2>&1 < /dev/null || rc=$?
+  ms=$(($(milliseconds) - start))
+  seconds=$((ms / 1000)).$((ms / 100 % 10))
+  count "$log" > "$logs/counts"
+  read -r passed failed skipped note < "$logs/counts"
+  case $rc in
+    0) ;;
+    77) skipped=$((skipped + 1)) && echo "skip 1 $(sed -n 's/^skip: //p' "$log" | tail -n 1)" >> "$logs/counts" ;;
+    124 | 137) failed=$((failed + 1)) note="time-out after $limit s" ;;
+    *) [ "$failed" -gt 0 ] || { failed=1 && note="exit code $rc"; } ;;
+  esac
+  if [ $((passed + failed + skipped)) = 0 ]; then failed=1 note="no result"; fi
+  echo "$passed $failed $skipped" >> "$logs/totals"
+  if [ "$failed" -gt 0 ]; then
+    sed 's/^/    | /' "$log"
+    printf 'FAILED %6s s  %s: %d passed, %d failed%s\n' "$seconds" "$title" "$passed" "$failed" "${note:+ ($note)}" | tee -a "$logs/failed"
+  else
+    printf 'ok     %6s s  %s: %d passed\n' "$seconds" "$title" "$passed"
+  fi
+  sed -n 's/^skip \([0-9]*\) /                 \1 skipped: /p' "$logs/counts"
+}
+
+skip() { # WHAT: a part of the tests that cannot run here
+  echo "0 0 1" >> "$logs/totals"
+  echo "skipped          $1"
+}
+
+fail() { # WHAT: of the whole, not of one program
+  echo "0 1 0" >> "$logs/totals"
+  echo "FAILED           $1" | tee -a "$logs/failed"
+}
+
+# Rows of BUILD/tests.list (name, labels, seconds, command) of which all of the labels hold; "!x" stands for "not x".
+tests() { # BUILD LABEL...
+  awk -F '\t' -v labels="$(shift && echo "$*")" -v only="$only_tests" '
+    BEGIN { n = split(labels, want, " "); m = split(only, names, " ") }
+    {
+      good = m == 0
+      for (i = 1; i <= m; i++) if ($1 == names[i]) good = 1
+      for (i = 1; i <= n; i++) {
+        name = want[i]; no = sub(/^!/, "", name)
+        if ((index("," $2 ",", "," name ",") > 0) == no) good = 0
+      }
+    }
+    good' "$1/tests.list"
+}
+
+run_rows() { # TITLE COMMAND...: each row of standard input, after COMMAND
+  suffix=$1
+  shift
+  while IFS=$tab read -r name _ limit command; do
+    (
+      IFS=$tab
+      set -f
+      # shellcheck disable=SC2086 # fields are parted by tabs
+      set -- "$@" $command
+      unset IFS
+      run_one "$name$suffix" "$limit" "$@"
+    )
+  done
+}
+
+# A second build of the same tree and some of its tests.
+variant() { # NAME "CMAKE OPTIONS" LABEL...
+  name=$1 options=$2 dir=$build/$1
+  shift 2
+  # shellcheck disable=SC2016,SC2086 # the inner shell expands; a list of options
+  run_one "$name build" 1800 sh -ec 'dir=$1 && shift
+    echo 1..1
+    [ -e "$dir/build.ninja" ] || cmake -S "$0" -B "$dir" -G Ninja -DPUMICE_TESTS=ON "$@"
+    ninja -C "$dir" --quiet
+    echo ok 1 - builds' "$top" "$dir" $options
+  # shellcheck disable=SC2086 # no word where it does not work
+  [ $# = 0 ] || [ ! -e "$dir/tests.list" ] || tests "$dir" "$@" | run_rows " [$name]" $fixed_addresses env UBSAN_OPTIONS=print_stacktrace=1
+}
+
+cd "$build"
+if [ -z "$only_driver" ]; then tests "$build" '!gpu' | run_rows ''; fi
+
+sh "$top/tests/testbed.sh" fetch "$bed"
+sh "$top/tests/testbed.sh" list "$bed" > "$logs/drivers"
+if [ -n "$(tests "$build" gpu)" ]; then
+  while IFS=$tab read -r driver what; do
+    if [ "$driver" = skip ]; then
+      skip "$what"
+    elif [ -z "$only_driver" ] || [ "$driver" = "$only_driver" ]; then
+      before=$(wc -l < "$logs/totals")
+      tests "$build" gpu | run_rows " [$what]" env PUMICE_TEST_DEVICE=0 sh "$top/tests/testbed.sh" run "$bed" "$driver"
+      awk -v n="$before" 'NR > n { p += $1 + $2 } END { exit p > 0 }' "$logs/totals" && fail "no case ran on $what"
+    fi
+  done < "$logs/drivers"
+fi
+
+if [ -z "$only_driver$only_tests" ]; then
+  fixed_addresses="setarch -R" # gcc 12's sanitizers cannot cope with the address ranges of newer kernels
+  $fixed_addresses true 2> /dev/null || fixed_addresses=
+  variant asan "-DPUMICE_SANITIZE=address,undefined -DPUMICE_VULKAN=OFF" !gpu !slow
+  variant tsan "-DPUMICE_SANITIZE=thread -DPUMICE_VULKAN=OFF" threads
+  if command -v clang > /dev/null; then
+    variant clang "-DCMAKE_C_COMPILER=clang"
+  else
+    skip "the clang build: no clang"
+  fi
+fi
+
+if [ -s "$logs/failed" ]; then
+  echo
+  cat "$logs/failed"
+fi
+awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 || p == 0 }' "$logs/totals"

@@ -1,0 +1,173 @@
+#!/bin/sh
+# The Vulkan test bed: software drivers and a current validation layer, unpacked into a folder; nothing of the system changes.
+#
+#   sh tests/testbed.sh fetch DIR               download what is missing (Debian 12 packages, checked by apt)
+#   sh tests/testbed.sh list DIR                one line per driver: its name, a tab, what it is; or "skip", a tab, what is missing and why
+#   sh tests/testbed.sh run DIR NAME PROGRAM... run a program on one of them, under the validation layer
+#
+# Needs only what Debian 12 always has (apt, dpkg, awk) and works for any user who may write to DIR.
+set -eu
+
+case ${2:-} in /*) dir=$2 ;; *) dir=$PWD/${2:-} ;; esac
+
+# A set is a folder of DIR: packages, the suite (as the release's name goes on) that has the newest of them, the files to keep.
+use_set() {
+  case $1 in
+    mesa) packages="mesa-vulkan-drivers libdrm2" suite=-backports keep="libvulkan_lvp.so libdrm.so.*" ;;
+    chromium) packages=chromium-common suite=-security keep="libvk_swiftshader.so libVkLayer_khronos_validation.so" ;;
+  esac
+  set_dir=$dir/$1
+}
+
+mirror() { # SUITE: where this machine gets it from
+  apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" 'Created-By: Packages' 2> /dev/null |
+    awk -v suite="$1" '$2 == suite { print $1; exit }'
+}
+
+private_apt() { # an apt with state and sources of its own: the release and one more suite
+  apt=$set_dir.tmp/apt key=/usr/share/keyrings/debian-archive-keyring.gpg
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/none"
+  : > "$apt/status"
+  main=$(mirror bookworm) more=$(mirror "bookworm$suite")
+  [ "$suite" != -backports ] || more=${more:-$main} # one archive; rarely in a machine's own list
+  {
+    echo "deb [signed-by=$key] $main bookworm main"
+    [ -z "$more" ] || echo "deb [signed-by=$key] $more bookworm$suite main"
+  } > "$apt/sources.list"
+  cat > "$apt/apt.conf" << EOF
+Dir::State "$apt"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
+Dir::Etc::sourcelist "$apt/sources.list"; Dir::Etc::sourceparts "$apt/none"; Dir::Etc::preferencesparts "$apt/none";
+APT::Default-Release "bookworm$suite"; APT::Sandbox::User ""; APT::Update::Error-Mode "any";
+Acquire::Languages "none"; Acquire::Retries "1"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";
+EOF
+  APT_CONFIG=$apt/apt.conf
+  export APT_CONFIG
+  apt-get update -qq
+}
+
+download() { # shellcheck disable=SC2086 # a list of packages
+  private_apt && cd "$set_dir.tmp" && apt-get download -qq $packages
+}
+
+fetch() { # SET: whole or not at all; the reason in SET.why
+  use_set "$1"
+  [ ! -d "$set_dir" ] || return 0
+  release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2> /dev/null || true)
+  if [ "$release" != bookworm ] || ! command -v apt-get > /dev/null; then
+    echo "fetched on Debian 12 only" > "$set_dir.why"
+    return 0
+  fi
+  echo "  fetching for the tests: $packages"
+  rm -rf "$set_dir.tmp"
+  mkdir -p "$set_dir.tmp/root" "$set_dir.tmp/keep"
+  if (download) > "$set_dir.log" 2>&1; then
+    for deb in "$set_dir.tmp"/*.deb; do
+      dpkg-deb --extract "$deb" "$set_dir.tmp/root"
+    done
+    echo "$set_dir.tmp/${packages%% *}"_*.deb | sed 's/.*_\([^-_+]*\)[^_]*_[^_]*$/\1/' > "$set_dir.tmp/keep/version"
+    set -f
+    for name in $keep; do find "$set_dir.tmp/root" -name "$name" -exec cp -P {} "$set_dir.tmp/keep" \;; done
+    set +f
+    mv "$set_dir.tmp/keep" "$set_dir"
+    rm -f "$set_dir.why" "$set_dir.log"
+  else
+    echo "could not be fetched: $(grep -m 1 '^[EW]:' "$set_dir.log" || tail -n 1 "$set_dir.log")" > "$set_dir.why"
+  fi
+  rm -rf "$set_dir.tmp"
+}
+
+manifests() { # tell the Vulkan loader where the libraries are
+  icd='{"file_format_version": "1.0.0", "ICD": {"library_path": "%s", "api_version": "%s"}}\n'
+  # shellcheck disable=SC2059
+  printf "$icd" "$dir/mesa/libvulkan_lvp.so" 1.4.305 > "$dir/lvp25.json"
+  # shellcheck disable=SC2059
+  printf "$icd" "$dir/chromium/libvk_swiftshader.so" 1.3.0 > "$dir/swiftshader.json"
+  mkdir -p "$dir/layer"
+  cat > "$dir/layer/VkLayer_khronos_validation.json" << EOF
+{"file_format_version": "1.2.0", "layer": {
+  "name": "VK_LAYER_KHRONOS_validation", "type": "GLOBAL", "library_path": "$dir/chromium/libVkLayer_khronos_validation.so",
+  "api_version": "1.4.350", "implementation_version": "1", "description": "Khronos Validation Layer",
+  "instance_extensions": [{"name": "VK_EXT_debug_report", "spec_version": "9"}, {"name": "VK_EXT_debug_utils", "spec_version": "1"},
+    {"name": "VK_EXT_layer_settings", "spec_version": "2"}, {"name": "VK_EXT_validation_features", "spec_version": "2"}]}}
+EOF
+}
+
+system_lvp() { # lavapipe as installed on this machine
+  for f in /usr/share/vulkan/icd.d/lvp_icd*.json; do [ ! -e "$f" ] || echo "$f"; done | head -n 1
+}
+
+system_layer=/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
+
+row() { printf '%s\t%s\n' "$1" "$2"; }
+
+why() { cat "$dir/$1.why" 2> /dev/null || echo "not fetched yet"; }
+
+list() {
+  if [ -n "$(system_lvp)" ]; then
+    version=$(dpkg-query -W -f '${Version}' mesa-vulkan-drivers 2> /dev/null || true)
+    row lvp "lavapipe ${version%%-*}"
+  else
+    row skip "lavapipe of this system: not installed (package mesa-vulkan-drivers)"
+  fi
+  for n in 4 8 16; do
+    if [ -d "$dir/mesa" ]; then
+      row "lvp25-$n" "lavapipe $(cat "$dir/mesa/version"), subgroups of $n"
+    else
+      row skip "lavapipe 25, subgroups of $n: $(why mesa)"
+    fi
+  done
+  if [ -d "$dir/chromium" ]; then row swiftshader SwiftShader; else row skip "SwiftShader: $(why chromium)"; fi
+  if [ ! -d "$dir/chromium" ] && [ ! -e $system_layer ]; then row skip "validation layer: $(why chromium)"; fi
+  for f in /dev/dri/renderD* /dev/nvidiactl; do
+    [ ! -e "$f" ] || { row gpu "the GPU of this machine" && break; }
+  done
+}
+
+use_layer() {
+  if [ -d "$dir/chromium" ]; then
+    VK_LAYER_PATH=$dir/layer VK_LAYER_VALIDATE_SYNC=1 VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1
+    export VK_LAYER_PATH VK_LAYER_VALIDATE_SYNC VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC
+  elif [ -e $system_layer ]; then
+    VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
+    export VK_LAYER_ENABLES
+  else
+    return 0
+  fi
+  VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
+  export VK_INSTANCE_LAYERS
+}
+
+run() { # NAME PROGRAM...
+  icd=
+  case $1 in
+    lvp) icd=$(system_lvp) ;;
+    lvp25-*)
+      icd=$dir/lvp25.json
+      LD_LIBRARY_PATH=$dir/mesa LP_NATIVE_VECTOR_WIDTH=$((${1#lvp25-} * 32))
+      export LD_LIBRARY_PATH LP_NATIVE_VECTOR_WIDTH
+      ;;
+    swiftshader) icd=$dir/swiftshader.json ;;
+    gpu) ;;
+    *) echo "testbed: no driver '$1'; see: sh tests/testbed.sh list DIR" >&2 && exit 2 ;;
+  esac
+  if [ -n "$icd" ]; then # the second name is for loaders before 1.3.207
+    VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd
+    export VK_DRIVER_FILES VK_ICD_FILENAMES
+  fi
+  use_layer
+  shift
+  exec "$@"
+}
+
+case ${1:-}:$# in
+  fetch:2)
+    mkdir -p "$dir"
+    fetch mesa
+    fetch chromium
+    manifests
+    ;;
+  list:2) list ;;
+  run:2 | run:3) echo "testbed: run DIR NAME PROGRAM..." >&2 && exit 2 ;;
+  run:*) shift 2 && run "$@" ;;
+  *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
