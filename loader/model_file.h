@@ -11,7 +11,21 @@
 
 typedef struct pm_model_file pm_model_file;
 
-typedef enum pm_meta_type { PM_META_U8, PM_META_I8, PM_META_U16, PM_META_I16, PM_META_U32, PM_META_I32, PM_META_F32, PM_META_BOOL, PM_META_STRING, PM_META_ARRAY, PM_META_U64, PM_META_I64, PM_META_F64 } pm_meta_type;  // GGUF value types
+typedef enum pm_meta_type {
+  PM_META_U8,
+  PM_META_I8,
+  PM_META_U16,
+  PM_META_I16,
+  PM_META_U32,
+  PM_META_I32,
+  PM_META_F32,
+  PM_META_BOOL,
+  PM_META_STRING,
+  PM_META_ARRAY,
+  PM_META_U64,
+  PM_META_I64,
+  PM_META_F64
+} pm_meta_type;  // GGUF value types
 
 typedef struct pm_meta {
   const char *key;
@@ -22,18 +36,18 @@ typedef struct pm_meta {
 
 typedef struct pm_file_tensor {
   const char *name;
-  uint32_t type;       // id in formats.def; checked to be there
+  uint32_t type;  // id in formats.def; checked to be there
   uint32_t n_dim;
-  uint64_t ne[4];      // unused dimensions are 1
+  uint64_t ne[4];  // unused dimensions are 1
   uint32_t shard;
-  uint64_t offset;     // in the shard's file
+  uint64_t offset;  // in the shard's file
   uint64_t bytes;
-  const void *data;    // mapped or read bytes; NULL if the file was opened header_only
+  const void *data;  // mapped or read bytes; NULL if the file was opened header_only
 } pm_file_tensor;
 
 typedef struct pm_model_file_desc {
-  bool header_only;    // no tensor data; also tolerates a file whose data is not all there yet
-  bool read;           // read the data into memory instead of mapping it
+  bool header_only;                          // no tensor data; also tolerates a file whose data is not all there yet
+  bool read;                                 // read the data into memory instead of mapping it
   bool (*progress)(void *user, float done);  // while reading; may be NULL
   void *user;
 } pm_model_file_desc;
@@ -48,9 +62,9 @@ uint64_t pm_model_file_n_meta(const pm_model_file *f);
 const pm_meta *pm_model_file_meta(const pm_model_file *f, uint64_t i);
 const pm_meta *pm_model_file_find_meta(const pm_model_file *f, const char *key);
 
-// Typed values: any integer type in range is accepted for integers, f32/f64 (and integers) for floats. Absent key: `*out` keeps its value and
-// PM_OK is returned (the default is what was there). Wrong type or range: PM_ERR_FORMAT naming file, key and what was expected.
-// `index` is the element of an array; for a scalar any index gives the scalar (per-layer values may be either).
+// Typed values: any integer type in range is accepted for integers, f32/f64 (and integers) for floats. Absent key: `*out` keeps its value
+// and PM_OK is returned (the default is what was there). Wrong type or range: PM_ERR_FORMAT naming file, key and what was expected. `index`
+// is the element of an array; for a scalar any index gives the scalar (per-layer values may be either).
 pm_status pm_meta_u32(const pm_model_file *f, const char *key, uint64_t index, uint32_t *out) PM_MUST_USE;
 pm_status pm_meta_i64(const pm_model_file *f, const char *key, uint64_t index, int64_t *out) PM_MUST_USE;
 pm_status pm_meta_f32(const pm_model_file *f, const char *key, uint64_t index, float *out) PM_MUST_USE;
