@@ -68,7 +68,7 @@ PUMICE_API pumice_status pumice_selftest(const char *device, pumice_selftest_fn 
 
 typedef struct pumice_model pumice_model;
 
-// Called during long work: phase is "load" or "prompt", done is in [0, 1]. A false return stops the work.
+// Called during long work: phase is "load", "prompt" or "write", done is in [0, 1]. A false return stops the work.
 typedef bool pumice_progress_fn(void *user, const char *phase, float done);
 
 typedef struct pumice_model_options {
@@ -91,6 +91,8 @@ typedef struct pumice_model_info {
   uint32_t size;
   char name[128], architecture[64], file_type[64];
   char device[256];       // what it runs on
+  char driver[256];       // name and version of the device's driver; "" for the CPU
+  char note[256];         // why it does not run where "auto" would rather have it; "" if there is nothing to say
   char chat_format[32];   // "deepseek-v3", "chatml", ...; "" if the file's template is not known
   uint64_t n_parameter, file_bytes;
   uint32_t n_layer, n_ctx_train, n_ctx, n_vocab, d_model, n_expert, n_expert_used, n_thread;
