@@ -41,6 +41,7 @@ progress() { # WHAT
         upgraded=${line%% *} line=${line#*, }
         total=$((3 * (upgraded + ${line%% *})))
         ;;
+      "ninja: Entering "* | "ninja: no work to do."*) ;;
       Get:* | Unpacking* | "Setting up"*) done=$((done + 1)) ;;
       *) [ "$1" = installing ] || printf '%s\n' "$line" ;;
     esac
@@ -90,7 +91,7 @@ install_packages() { # PACKAGE...
     fail "installing them needs root, and there is no sudo. As root:  apt-get install --no-install-recommends $missing"
   fi
   say "Installing them with apt-get:"
-  apt update -qq > "$build/update.log" 2>&1 || say "  the package lists could not be renewed (no network?): $(grep -m 1 '^[EW]:' "$build/update.log" || true)"
+  apt update -qq -o APT::Update::Error-Mode=any > "$build/update.log" 2>&1 || say "  the package lists could not be renewed (no network?): $(grep -m 1 '^[EW]:' "$build/update.log" || true)"
   # shellcheck disable=SC2086 # a list
   watched installing apt install -y --no-install-recommends $missing && return 0
   tail -n 5 "$build/installing.log" >&2
