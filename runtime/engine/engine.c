@@ -1,0 +1,97 @@
+#include "engine.h"
+
+#include <stdio.h>
+
+#include "memory.h"
+
+enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 512, LOGITS_BYTES = 64 << 20 };
+
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// FNV-1a over what must be equal for a saved session to make sense here.
+static uint64_t hash(uint64_t h, const void *p, size_t n) {
+  for (const unsigned char *c = p; n--; c++) h = (h ^ *c) * 0x100000001b3u;
+  return h;
+}
+
+static uint64_t fingerprint(const pm_engine *e) {
+  const pm_config *c = &e->model.config;
+  uint64_t h = 0xcbf29ce484222325u, bytes = pm_model_file_bytes(e->file);
+  const uint32_t shape[] = {c->n_layer, c->n_vocab, c->d_model, c->n_latent, c->n_rope, c->n_expert, c->n_expert_used};
+  h = hash(h, shape, sizeof shape);
+  h = hash(h, &bytes, sizeof bytes);
+  for (uint64_t i = 0; i < pm_model_file_n_tensor(e->file); i++) {
+    const pm_file_tensor *t = pm_model_file_tensor(e->file, i);
+    h = hash(h, &t->type, sizeof t->type);
+    h = hash(h, &t->offset, sizeof t->offset);
+  }
+  return h;
+}
+
+static pm_status choose_context(const pm_engine_desc *d, const pm_config *c, const char *path, uint32_t *n_ctx) {
+  *n_ctx = d->n_ctx ? d->n_ctx : min_u32(c->n_ctx_train, DEFAULT_CTX);
+  if (*n_ctx <= c->n_ctx_train) return PM_OK;
+  PM_FAIL(PM_ERR_ARGUMENT, "%s: a context of %u tokens was asked for, but the model is made for %u at most", path, *n_ctx, c->n_ctx_train);
+}
+
+static pm_status build_program(pm_engine *e, const pm_engine_desc *d) {
+  const pm_config *c = &e->model.config;
+  uint32_t n_ctx, n_session = d->n_session ? d->n_session : 1;
+  PM_TRY(choose_context(d, c, pm_model_file_path(e->file), &n_ctx));
+  PM_TRY(pm_kv_init(&e->kv, n_session, n_ctx));
+  uint32_t rows = min_u32(d->n_batch ? d->n_batch : DEFAULT_BATCH, n_ctx), logits = LOGITS_BYTES / 4 / c->n_vocab;
+  logits = min_u32(logits ? logits : 1, rows);
+  pm_type kv_type = d->exact || d->cache_f32 ? PM_TYPE_F32 : PM_TYPE_F16;
+  PM_TRY(pm_model_build(&e->model, rows, logits, kv_type, n_session * n_ctx, &e->program));
+  PM_NEW(&e->rows, rows, "rows of a step");
+  PM_NEW(&e->logit_row, rows, "rows of a step");
+  PM_NEW(&e->rope, (size_t)rows * c->rope.n_pair * 2, "angles of a step");
+  return PM_OK;
+}
+
+static pm_status open_into(pm_engine *e, const char *path, const pm_engine_desc *d) {
+  pm_model_file_desc how = {.read = d->read_file, .progress = d->progress, .user = d->user};
+  PM_TRY(pm_model_file_open(path, &how, &e->file));
+  PM_TRY(pm_model_init(&e->model, e->file, d->exact));
+  PM_TRY(pm_tokenizer_create(e->file, &e->tokenizer));
+  e->chat = pm_chat_format_detect(e->file);
+  PM_TRY(build_program(e, d));
+  e->fingerprint = fingerprint(e);
+  return pm_engine_load_backend(e, d);
+}
+
+pm_status pm_engine_open(const char *path, const pm_engine_desc *desc, pm_engine **out) {
+  *out = NULL;
+  pm_engine *e;
+  PM_NEW(&e, 1, "model");
+  pm_status status = open_into(e, path, desc);
+  if (status) return pm_engine_close(e), status;
+  *out = e;
+  return PM_OK;
+}
+
+void pm_engine_close(pm_engine *e) {
+  if (!e) return;
+  if (e->backend) e->backend->ops->destroy(e->backend);
+  pm_program_finish(&e->program);
+  pm_model_finish(&e->model);
+  pm_kv_finish(&e->kv);
+  pm_tokenizer_destroy(e->tokenizer);
+  pm_model_file_close(e->file);
+  pm_free(e->rows);
+  pm_free(e->logit_row);
+  pm_free(e->rope);
+  pm_free(e);
+}
+
+pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want) {
+  const pm_rope_table *rope = &e->model.config.rope;
+  for (uint32_t i = 0; i < n; i++) {
+    e->rows[i] = (pm_row){.token = (uint32_t)tokens[i], .pos = pos + i, .base = base};
+    e->logit_row[i] = want == PM_WANT_LAST ? n - 1 : i;
+    pm_rope_fill(rope, pos + i, e->rope + (size_t)i * 2 * rope->n_pair);
+  }
+  uint32_t n_logit = want == PM_WANT_NOTHING ? 0 : want == PM_WANT_LAST ? 1 : n;
+  pm_step step = {.n_row = n, .n_logit = n_logit, .rows = e->rows, .logit_row = e->logit_row, .rope = e->rope};
+  return e->backend->ops->run(e->backend, &step);
+}
