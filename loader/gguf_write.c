@@ -198,16 +198,16 @@ void pm_gguf_put_data(pm_gguf_writer *w, const void *src, size_t bytes) {
   }
 }
 
+pm_status pm_gguf_writer_status(const pm_gguf_writer *w) { return w->status == PM_OK ? PM_OK : pm_fail(w->status, "%s", w->message); }
+
 pm_status pm_gguf_writer_commit(pm_gguf_writer *w) {
   write_header(w);
   if (w->current < w->n_tensor)
     latch(w, pm_fail(PM_ERR_ARGUMENT, "data of %zu of the GGUF file's %zu tensors is missing", w->n_tensor - w->current, w->n_tensor));
-  pm_status status = w->status;
+  pm_status status = pm_gguf_writer_status(w);
   if (status == PM_OK) {
     status = pm_file_writer_commit(w->file);
     w->file = NULL;
-  } else {
-    status = pm_fail(status, "%s", w->message);
   }
   pm_gguf_writer_abandon(w);
   return status;

@@ -18,6 +18,8 @@ void pm_gguf_put_i32s(pm_gguf_writer *w, const char *key, const int32_t *v, uint
 void pm_gguf_put_tensor(pm_gguf_writer *w, const char *name, pm_type type, uint32_t n_dim, const uint64_t *ne);
 // Data of the tensors in the order of their put_tensor calls; may come in pieces. Padding is added here.
 void pm_gguf_put_data(pm_gguf_writer *w, const void *src, size_t bytes);
+// The first failure so far, with its message: worth a look now and then while much data is still to come.
+pm_status pm_gguf_writer_status(const pm_gguf_writer *w) PM_MUST_USE;
 pm_status pm_gguf_writer_commit(pm_gguf_writer *w) PM_MUST_USE;  // frees w in any case
 void pm_gguf_writer_abandon(pm_gguf_writer *w);
 
