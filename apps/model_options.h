@@ -1,0 +1,33 @@
+// The options that every command with a model shares, opening it by them, and what to say when something fails.
+#ifndef PM_MODEL_OPTIONS_H
+#define PM_MODEL_OPTIONS_H
+
+#include "options.h"
+#include "pumice.h"
+
+typedef struct pm_model_arguments {
+  const char *device;
+  uint32_t ctx, threads, batch;  // 0 = the library's choice
+  bool exact, cache_f32, no_mmap, validate;
+} pm_model_arguments;
+
+extern pm_model_arguments pm_model_args;
+extern const pm_option_group pm_model_group, pm_sampling_group;
+
+// The sampling options as the library wants them.
+pumice_sampling pm_sampling_get(void);
+
+// Opens a model by pm_model_args, with a progress bar. `ctx` is the context if --ctx is not given (0 = the library's choice). Returns an
+// exit code; what went wrong has been said.
+int pm_model_open(const char *path, uint32_t ctx, pumice_model **model);
+
+// 0 if there is a file at `path` and it is no folder; else an exit code, and the reason has been said.
+int pm_model_check_path(const char *path);
+
+// Says what the newest failure was and what to do, and returns the exit code that belongs to the status (0 for PUMICE_OK).
+int pm_failed(pumice_status status);
+
+// Says that a file of the user's could not be read or written (errno); returns PM_EXIT_WRONG_USE.
+int pm_file_failed(const char *path);
+
+#endif
