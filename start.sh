@@ -15,8 +15,8 @@ top=$(cd "$(dirname "$0")" && pwd)
 build=$top/build
 demo=$top/apps/demo/pebble-q4_k_m.gguf
 
-packages_build="gcc libc6-dev cmake ninja-build pkgconf libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev"
-packages_test="libcmocka-dev libjansson-dev mesa-vulkan-drivers vulkan-validationlayers clang clang-format"
+packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev"
+packages_test="pkgconf libcmocka-dev libjansson-dev mesa-vulkan-drivers vulkan-validationlayers clang clang-format"
 
 say() { printf '%s\n' "$*"; }
 
@@ -78,7 +78,7 @@ missing_packages() { # PACKAGE...: those that are not installed
 
 install_packages() { # PACKAGE...
   if ! command -v apt-get > /dev/null || ! command -v dpkg-query > /dev/null; then
-    for tool in cc cmake ninja pkg-config glslangValidator spirv-opt spirv-val; do
+    for tool in cc cmake ninja glslangValidator spirv-opt spirv-val; do
       command -v $tool > /dev/null || fail "'$tool' is missing. Without apt, please install the counterparts of these Debian packages yourself: $*"
     done
     return 0
