@@ -16,7 +16,7 @@ struct pm_arena_block {
 };
 
 void *pm_arena_alloc(pm_arena *arena, size_t bytes) {
-  if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
+  if (bytes > SIZE_MAX - ALIGNMENT - sizeof(pm_arena_block)) return NULL;
   bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
   pm_arena_block *b = arena->head;
   if (!b || b->capacity - b->used < bytes) {

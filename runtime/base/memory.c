@@ -14,7 +14,10 @@ static int fails_now(void) {
 
 void *pm_alloc(size_t bytes) { return fails_now() ? NULL : malloc(bytes ? bytes : 1); }
 
-void *pm_alloc_zero(size_t count, size_t size) { return fails_now() ? NULL : calloc(count ? count : 1, size ? size : 1); }
+void *pm_alloc_zero(size_t count, size_t size) {
+  if (fails_now() || (size && count > SIZE_MAX / size)) return NULL;
+  return calloc(count ? count : 1, size ? size : 1);
+}
 
 void *pm_alloc_aligned(size_t bytes, size_t align) {
   if (fails_now()) return NULL;

@@ -94,7 +94,7 @@ static void arena_pieces(void **state) {
   for (int i = 0; i < 220; i++)
     for (size_t k = 0; k < SIZES[i % 11]; k++) assert_int_equal(pieces[i][k], (i + 1) & 255);
   assert_null(pm_arena_alloc(&arena, SIZE_MAX));
-  assert_null(pm_arena_alloc(&arena, SIZE_MAX - 100));
+  assert_null(pm_arena_alloc(&arena, SIZE_MAX - 20));
   assert_string_equal(pm_arena_strdup(&arena, "text"), "text");
   assert_string_equal(pm_arena_printf(&arena, "%d-%s", 7, "x"), "7-x");
   pm_arena_finish(&arena);
