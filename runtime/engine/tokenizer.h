@@ -20,7 +20,7 @@ pm_status pm_tokenize(const pm_tokenizer *t, const char *text, size_t bytes, pm_
 uint32_t pm_tokenizer_n_vocab(const pm_tokenizer *t);
 int32_t pm_tokenizer_bos(const pm_tokenizer *t);  // -1 if none
 int32_t pm_tokenizer_eos(const pm_tokenizer *t);
-bool pm_token_is_end(const pm_tokenizer *t, int32_t id);  // EOS, EOT, EOM and the known texts of such tokens
+bool pm_token_is_end(const pm_tokenizer *t, int32_t id);         // EOS, EOT, EOM and the known texts of such tokens
 int32_t pm_token_find(const pm_tokenizer *t, const char *text);  // the token with exactly this literal text, e.g. "<think>"; -1 if none
 
 // Bytes of a token, "" for control tokens unless `special`; part of a UTF-8 character is possible. Lives as long as the tokenizer.
