@@ -1,9 +1,8 @@
-# `cmake --install`: the program, the library, its header, and what pkg-config and find_package(pumice) need.
+# `cmake --install`: the library, its header, and what pkg-config and find_package(pumice) need.
 file(RELATIVE_PATH library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 set_target_properties(pumice PROPERTIES INSTALL_RPATH "$ORIGIN/${library_from_program}")
 set_target_properties(pumice_lib PROPERTIES EXPORT_NAME pumice)
 
-install(TARGETS pumice RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS pumice_lib EXPORT pumice
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

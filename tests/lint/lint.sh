@@ -90,6 +90,13 @@ links() {
   done
 }
 
+# Functions, types and macros that the documentation names.
+names() {
+  grep -oE '\b(pm|pumice|PM|PUMICE)_[A-Za-z0-9_]+' README.md ./*/README.md | sort -u | while IFS=: read -r file name; do
+    on sources grep -qw -- "$name" || grep -qw -- "$name" CMakeLists.txt tests/CMakeLists.txt tests/run.sh || echo "$file: no such name: $name"
+  done
+}
+
 scripts() { for s in start.sh .ci/run $(grep '\.sh$' "$tmp/files"); do "$@" "$s"; done; }
 
 check "a file includes its own folder and lower floors only" includes
@@ -102,6 +109,7 @@ check "shaders have at most 400 lines" lengths shaders 400
 check "functions have at most 150 lines" functions
 check "no doors are left open" open_doors
 check "links in the documentation lead somewhere" links
+check "names in the documentation exist" names
 check "scripts are POSIX shell" scripts sh -n
 if command -v clang-format > /dev/null; then
   check "C is formatted as .clang-format says" unformatted
@@ -109,7 +117,7 @@ else
   skip "C is formatted as .clang-format says" "no clang-format"
 fi
 if command -v shellcheck > /dev/null; then
-  check "shellcheck has nothing to say" scripts shellcheck -s sh
+  check "shellcheck has nothing to say" scripts shellcheck -s sh -x -P SCRIPTDIR -S warning
 else
   skip "shellcheck has nothing to say" "no shellcheck"
 fi
