@@ -2,6 +2,7 @@
 #ifndef PM_GPU_OPS_H
 #define PM_GPU_OPS_H
 
+#include "matmul.h"
 #include "pick.h"
 #include "record.h"
 #include "weight.h"
@@ -23,6 +24,28 @@ typedef struct pm_gpu_name {
   char text[64];
 } pm_gpu_name;
 pm_gpu_name pm_gpu_kernel_name(const char *kernel, pm_type type);
+
+// ---- products: ops_matmul.c, also for ops_experts.c ----
+
+// y = silu(y) * up, where gate and up could not share a kernel because their types differ; up is a dense temporary shaped like y.
+void pm_gpu_record_glu(pm_gpu_recorder *r, const pm_view *y, const pm_view *up, pm_rows rows);
+pm_view pm_gpu_temp_like(pm_gpu_recorder *r, const pm_view *y, uint32_t n_row);
+
+// A dispatch of matmul, whose tensors have been declared.
+typedef struct pm_gpu_tiles {
+  pm_push_matmul push;
+  pm_type type;
+  bool wide, gated, accumulate, grouped;
+  uint32_t n_tile;  // of rows, at most
+  uint32_t n_batch;
+  double cost;
+} pm_gpu_tiles;
+bool pm_gpu_is_tiled(const pm_gpu_pick *pick);  // matmul, not one of the kernels that read weights by lanes
+uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick);
+void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_gpu_tiles *t);
+
+// Bytes of n_slab slabs of weights, read in n_pass passes, and a sixteenth of the multiply-adds of n_row rows.
+double pm_gpu_weight_cost(const pm_tensor *w, double n_slab, double n_row, double n_pass);
 
 static inline uint32_t pm_gpu_groups(uint64_t n, uint64_t per) { return (uint32_t)((n + per - 1) / per); }
 

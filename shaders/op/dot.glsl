@@ -4,26 +4,19 @@
 // lane has OUTS independent loads in flight and the values of x are fetched once for all of them. ROWS rows of x are multiplied
 // with each unit while it is in registers.
 
-#include "op/reduce.glsl"
-
 layout(constant_id = 1) const uint SUBGROUP = 32;  // invocations of a subgroup
 layout(constant_id = 2) const uint LANES = 32;     // per output row; a power of two, divides the workgroup
 layout(constant_id = 3) const uint OUTS = 4;       // output rows per lane
 layout(constant_id = 4) const uint ROWS = 1;       // rows of x
 layout(constant_id = 5) const bool WIDE = true;    // x may be read as aligned vec4s, and n_in is a multiple of 32
 
+#include "op/load.glsl"
+#include "op/reduce.glsl"
+
 const uint N_ACC = OUTS * ROWS;
 
 struct sums { float v[N_ACC]; };   // of output o and row n at o * ROWS + n
 struct values32 { vec4 v[8]; };
-
-vec4 load_x4(uint at, uint i, uint n_in) {
-  if (WIDE) return scratch16.v[(at + i) / 4];
-  vec4 v = vec4(0.0);
-  [[unroll]] for (uint k = 0; k < 4; k++)
-    if (i + k < n_in) v[k] = scratch.v[at + i + k];
-  return v;
-}
 
 // The 32 values of x that belong to unit u.
 values32 load_x(uint at, uint u, uint n_in) {
