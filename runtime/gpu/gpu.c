@@ -1,0 +1,244 @@
+#include "gpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+
+static const double submit_seconds = 0.1;
+static const uint64_t staging_half = 8u << 20, staging_half_mapped = 1u << 20;  // the latter only reads
+
+static void destroy(pm_backend *b) {
+  pm_gpu *g = (pm_gpu *)b;
+  pm_gpu_device *d = &g->device;
+  if (d->handle) {
+    d->fn.vkDeviceWaitIdle(d->handle);
+    for (uint32_t i = 0; i < 2 * PM_GPU_BUCKETS; i++) pm_gpu_recording_finish(d, &g->recordings[i / PM_GPU_BUCKETS][i % PM_GPU_BUCKETS]);
+    if (g->descriptors) d->fn.vkDestroyDescriptorPool(d->handle, g->descriptors, NULL);
+    pm_gpu_transfer_finish(d, &g->transfer);
+    for (uint32_t i = 0; i < PM_GPU_ARENAS; i++) pm_gpu_buffer_finish(d, &g->weights[i]);
+    for (uint32_t i = 0; i < PM_GPU_KV_ARENAS; i++) pm_gpu_buffer_finish(d, &g->kv[i]);
+    pm_gpu_buffer *rest[] = {&g->scratch, &g->tables, &g->step, &g->readback};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) pm_gpu_buffer_finish(d, rest[i]);
+    pm_gpu_pipelines_finish(d, &g->pipelines);
+  }
+  pm_gpu_device_finish(d);
+  pm_gpu_plan_finish(&g->plan);
+  pm_gpu_temps_finish(&g->temps);
+  pm_free(g);
+}
+
+// ---- load ----
+
+// Every kind of recording once, dry: finds the temporaries' sizes and whether each kernel is there.
+static pm_status size_temps(pm_gpu *g) {
+  const pm_program *p = g->program;
+  pm_gpu_recorder r = {.device = &g->device, .pipelines = &g->pipelines, .program = p, .temps = &g->temps};
+  for (uint64_t n = 1; n < 2ull * p->max_rows; n *= 2) {
+    uint32_t rows = pm_gpu_bucket_rows(p, n < p->max_rows ? (uint32_t)n : p->max_rows);
+    PM_TRY(pm_gpu_record_dry(&r, rows, 1));
+    PM_TRY(pm_gpu_record_dry(&r, rows, pm_gpu_bucket_logits(p, rows, rows)));
+  }
+  return PM_OK;
+}
+
+static uint64_t staging_bytes(const pm_gpu *g) {
+  bool mapped = pm_gpu_memory_is_mapped(&g->device, PM_GPU_DEVICE);
+  uint64_t least = g->plan.largest_row > staging_half ? g->plan.largest_row : staging_half;
+  return mapped ? staging_half_mapped : least;
+}
+
+static uint64_t readback_bytes(const pm_gpu *g) { return g->program->logits ? pm_tensor_bytes(g->program->logits) : 0; }
+
+static double gib(uint64_t bytes) { return (double)bytes / (double)(1u << 30); }
+
+// Nothing is allocated unless all of it fits. The lock is held.
+static pm_status check_room(pm_gpu *g) {
+  const pm_gpu_device *d = &g->device;
+  uint64_t weights = pm_gpu_packed(&g->plan.weights), kv = pm_gpu_packed(&g->plan.kv);
+  uint64_t device = weights + kv + g->plan.scratch_bytes + g->plan.n_entry * sizeof *g->plan.entries;
+  uint64_t needed[VK_MAX_MEMORY_HEAPS] = {0};
+  uint32_t heap[PM_GPU_USE_COUNT];
+  for (int u = 0; u < PM_GPU_USE_COUNT; u++) heap[u] = d->memory.memoryTypes[pm_gpu_memory_type(d, u)].heapIndex;
+  needed[heap[PM_GPU_DEVICE]] += device;
+  needed[heap[PM_GPU_STEP]] += g->plan.step_bytes;
+  needed[heap[PM_GPU_HOST]] += 2 * staging_bytes(g) + readback_bytes(g);
+  for (int u = 0; u < PM_GPU_USE_COUNT; u++) {
+    uint64_t size = d->memory.memoryHeaps[heap[u]].size, room = pm_gpu_heap_free(&d->probe, heap[u]);
+    uint64_t margin = size / 16 < (256u << 20) ? size / 16 : 256u << 20;  // for the driver and the desktop
+    room = room > margin ? room - margin : 0;
+    if (u == PM_GPU_DEVICE && g->memory_limit) room = g->memory_limit < size ? g->memory_limit : size;
+    if (needed[heap[u]] > room)
+      PM_FAIL(PM_ERR_MEMORY,
+              "this needs %.2f GiB of memory on \"%s\" (weights %.2f, cache %.2f, scratch %.2f), of which %.2f GiB are available: use a "
+              "smaller model, a shorter context, or the CPU",
+              gib(needed[heap[u]]), d->probe.info.name, gib(weights), gib(kv), gib(g->plan.scratch_bytes), gib(room));
+  }
+  return PM_OK;
+}
+
+static pm_status allocate(pm_gpu *g) {
+  pm_gpu_device *d = &g->device;
+  const pm_gpu_plan *plan = &g->plan;
+  for (uint32_t i = 0; i < plan->weights.n; i++)
+    PM_TRY(pm_gpu_buffer_init(d, &g->weights[i], PM_GPU_DEVICE, plan->weights.used[i], "weights"));
+  for (uint32_t i = 0; i < plan->kv.n; i++) PM_TRY(pm_gpu_buffer_init(d, &g->kv[i], PM_GPU_DEVICE, plan->kv.used[i], "cache"));
+  PM_TRY(pm_gpu_buffer_init(d, &g->scratch, PM_GPU_DEVICE, plan->scratch_bytes, "scratch"));
+  PM_TRY(pm_gpu_buffer_init(d, &g->tables, PM_GPU_DEVICE, plan->n_entry * sizeof *plan->entries, "expert tables"));
+  PM_TRY(pm_gpu_buffer_init(d, &g->step, PM_GPU_STEP, plan->step_bytes, "step data"));
+  PM_TRY(pm_gpu_buffer_init(d, &g->readback, PM_GPU_HOST, readback_bytes(g), "logits"));
+  return pm_gpu_transfer_init(d, &g->transfer, staging_bytes(g));
+}
+
+// One set for everything, written once. Slots without an arena point at scratch: never read, but a descriptor must be valid.
+static pm_status make_set(pm_gpu *g) {
+  pm_gpu_device *d = &g->device;
+  enum { N = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 };
+  VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = N};
+  VkDescriptorPoolCreateInfo pool = {
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
+  PM_GPU(d, d->fn.vkCreateDescriptorPool(d->handle, &pool, NULL, &g->descriptors), "vkCreateDescriptorPool");
+  VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                     .descriptorPool = g->descriptors,
+                                     .descriptorSetCount = 1,
+                                     .pSetLayouts = &g->pipelines.set_layout};
+  PM_GPU(d, d->fn.vkAllocateDescriptorSets(d->handle, &set, &g->set), "vkAllocateDescriptorSets");
+
+  const struct {
+    const pm_gpu_buffer *buffers;
+    uint32_t n;
+  } bindings[] = {{g->weights, PM_GPU_ARENAS}, {&g->scratch, 1}, {g->kv, PM_GPU_KV_ARENAS}, {&g->step, 1}, {&g->tables, 1}};
+  VkDescriptorBufferInfo infos[N];
+  VkWriteDescriptorSet writes[sizeof bindings / sizeof *bindings];
+  VkDescriptorBufferInfo *next = infos;
+  for (uint32_t b = 0; b < sizeof bindings / sizeof *bindings; b++) {
+    writes[b] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                       .dstSet = g->set,
+                                       .dstBinding = b,
+                                       .descriptorCount = bindings[b].n,
+                                       .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                       .pBufferInfo = next};
+    for (uint32_t i = 0; i < bindings[b].n; i++) {
+      VkBuffer buffer = bindings[b].buffers[i].handle;
+      *next++ = (VkDescriptorBufferInfo){.buffer = buffer ? buffer : g->scratch.handle, .range = VK_WHOLE_SIZE};
+    }
+  }
+  d->fn.vkUpdateDescriptorSets(d->handle, sizeof bindings / sizeof *bindings, writes, 0, NULL);
+  return PM_OK;
+}
+
+// The recordings that every session uses: one token, and a full batch.
+static pm_status record_common(pm_gpu *g) {
+  pm_gpu_recording *r;
+  PM_TRY(pm_gpu_recording_get(g, 1, 1, &r));
+  PM_TRY(pm_gpu_recording_get(g, g->program->max_rows, 1, &r));
+  pm_gpu_pipelines_save(&g->device, &g->pipelines);
+  return PM_OK;
+}
+
+static pm_status load(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user) {
+  pm_gpu *g = (pm_gpu *)b;
+  if (g->program) PM_FAIL(PM_ERR_ARGUMENT, "this backend has a program already");
+  PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_program_check(p));
+  g->program = p;
+  PM_TRY(size_temps(g));
+  PM_TRY(pm_gpu_plan_init(&g->plan, p, g->temps.items, g->temps.n, g->device.probe.max_buffer));
+  pm_vk_lock(&g->device.vk);
+  pm_status status = check_room(g);
+  pm_vk_unlock();
+  PM_TRY(status);
+  PM_TRY(allocate(g));
+  PM_TRY(make_set(g));
+  PM_TRY(pm_gpu_upload(g, progress, user));
+  PM_TRY(record_common(g));
+  return pm_gpu_device_check(&g->device);
+}
+
+// ---- steps and transfers ----
+
+static pm_status run(pm_backend *b, const pm_step *step) {
+  pm_gpu *g = (pm_gpu *)b;
+  PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_gpu_run_step(g, step));
+  return pm_gpu_device_check(&g->device);
+}
+
+static const float *logits(pm_backend *b) { return (const float *)(const void *)((pm_gpu *)b)->readback.mapped; }
+
+// The buffer and offset of a range of a tensor that the host may reach.
+static pm_status locate(pm_gpu *g, const pm_tensor *t, uint64_t offset, size_t bytes, const pm_gpu_buffer **buffer, uint64_t *at) {
+  PM_TRY(pm_gpu_device_check(&g->device));
+  if (t->role == PM_ROLE_WEIGHT) PM_FAIL(PM_ERR_ARGUMENT, "tensor %s is a weight: it cannot be read back or written", t->name);
+  uint64_t size = pm_tensor_bytes(t);
+  if (offset > size || bytes > size - offset)
+    PM_FAIL(PM_ERR_ARGUMENT, "tensor %s has %llu bytes; the range ends at %llu", t->name, (unsigned long long)size,
+            (unsigned long long)(offset + bytes));
+  *buffer = t->role == PM_ROLE_KV ? &g->kv[t->place.arena] : &g->scratch;
+  *at = t->place.offset + offset;
+  return PM_OK;
+}
+
+static pm_status write(pm_backend *b, const pm_tensor *t, uint64_t offset, const void *src, size_t bytes) {
+  pm_gpu *g = (pm_gpu *)b;
+  const pm_gpu_buffer *buffer;
+  uint64_t at;
+  PM_TRY(locate(g, t, offset, bytes, &buffer, &at));
+  PM_TRY(pm_gpu_transfer_write(&g->device, &g->transfer, buffer, at, src, bytes));
+  return pm_gpu_device_check(&g->device);
+}
+
+static pm_status read(pm_backend *b, const pm_tensor *t, uint64_t offset, void *dst, size_t bytes) {
+  pm_gpu *g = (pm_gpu *)b;
+  const pm_gpu_buffer *buffer;
+  uint64_t at;
+  PM_TRY(locate(g, t, offset, bytes, &buffer, &at));
+  PM_TRY(pm_gpu_transfer_read(&g->device, &g->transfer, buffer, at, dst, bytes));
+  return pm_gpu_device_check(&g->device);
+}
+
+static pm_memory_use memory(const pm_backend *b) {
+  const pm_gpu *g = (const pm_gpu *)b;
+  return (pm_memory_use){
+      .weights = pm_gpu_packed(&g->plan.weights) + g->tables.bytes,
+      .kv = pm_gpu_packed(&g->plan.kv),
+      .scratch = g->scratch.bytes + g->step.bytes,
+      .staging = g->transfer.staging.bytes + g->readback.bytes,
+  };
+}
+
+static pm_backend_counters counters(const pm_backend *b) { return ((const pm_gpu *)b)->counters; }
+
+// ---- creation ----
+
+static const pm_backend_ops gpu_ops = {
+    .name = "vulkan",
+    .destroy = destroy,
+    .load = load,
+    .run = run,
+    .logits = logits,
+    .write = write,
+    .read = read,
+    .memory = memory,
+    .counters = counters,
+};
+
+pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
+  pm_gpu *g;
+  *out = NULL;
+  PM_NEW(&g, 1, "Vulkan backend");
+  g->base.ops = &gpu_ops;
+  g->memory_limit = desc->memory_limit;
+  g->submit_seconds = submit_seconds;
+  g->device.staged = staged;
+  pm_status status = pm_gpu_device_init(&g->device, desc);
+  if (!status) status = pm_gpu_pipelines_init(&g->device, &g->pipelines, desc->cache_dir);
+  if (status) {
+    destroy(&g->base);
+    return status;
+  }
+  *out = &g->base;
+  return PM_OK;
+}
+
+pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) { return pm_gpu_open(desc, false, out); }

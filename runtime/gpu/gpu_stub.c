@@ -1,0 +1,19 @@
+// A build without Vulkan (PUMICE_VULKAN=OFF).
+#include <stdio.h>
+
+#include "backend.h"
+
+static const char reason[] = "this build has no Vulkan support (it was configured with PUMICE_VULKAN=OFF)";
+
+pm_status pm_gpu_list(pm_gpu_info *infos, uint32_t *n, char why[256]) {
+  (void)infos;
+  *n = 0;
+  snprintf(why, 256, "%s", reason);
+  return PM_OK;
+}
+
+pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) {
+  (void)desc;
+  *out = NULL;
+  PM_FAIL(PM_ERR_UNSUPPORTED, "%s", reason);
+}

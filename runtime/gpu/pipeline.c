@@ -1,0 +1,217 @@
+#include "pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "memory.h"
+#include "record.h"
+
+// ---- the cache file: a header of ours, because drivers need not survive a damaged blob, then the driver's blob ----
+
+typedef struct cache_header {
+  char magic[8];
+  uint64_t bytes;  // of the blob
+  uint64_t hash;   // of the blob, FNV-1a
+  uint8_t device[VK_UUID_SIZE], driver[VK_UUID_SIZE];
+} cache_header;
+
+static const char cache_magic[8] = "PMCACHE1";
+static const uint64_t cache_bytes_max = 1u << 30;
+
+static uint64_t hash_bytes(const uint8_t *bytes, uint64_t n) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (uint64_t i = 0; i < n; i++) h = (h ^ bytes[i]) * 0x100000001b3u;
+  return h;
+}
+
+static cache_header make_header(const pm_gpu_device *d, const void *blob, uint64_t bytes) {
+  cache_header h = {.bytes = bytes, .hash = hash_bytes(blob, bytes)};
+  memcpy(h.magic, cache_magic, sizeof h.magic);
+  memcpy(h.device, d->probe.device_uuid, VK_UUID_SIZE);
+  memcpy(h.driver, d->probe.cache_uuid, VK_UUID_SIZE);
+  return h;
+}
+
+// *blob is freed with pm_free; any failure leaves it NULL.
+static pm_status read_cache(const pm_gpu_device *d, const char *path, void **blob, uint64_t *bytes) {
+  pm_file *file;
+  cache_header found, expected;
+  PM_TRY(pm_file_open(path, &file));
+  uint64_t size = pm_file_bytes(file);
+  void *data = size > sizeof found && size < cache_bytes_max ? pm_alloc(size) : NULL;
+  pm_status status = data ? pm_file_read(file, 0, data, size) : pm_fail(PM_ERR_FORMAT, "%s: not a pipeline cache", path);
+  pm_file_close(file);
+  if (!status) {
+    *bytes = size - sizeof found;
+    memcpy(&found, data, sizeof found);
+    memmove(data, (char *)data + sizeof found, *bytes);
+    expected = make_header(d, data, *bytes);
+    if (memcmp(&found, &expected, sizeof found)) status = pm_fail(PM_ERR_FORMAT, "%s: damaged, or of another driver", path);
+  }
+  if (status) {
+    pm_free(data);
+    return status;
+  }
+  *blob = data;
+  return PM_OK;
+}
+
+static pm_status write_cache(const pm_gpu_device *d, const char *path, const void *blob, uint64_t bytes) {
+  pm_file_writer *w;
+  cache_header header = make_header(d, blob, bytes);
+  PM_TRY(pm_file_writer_open(path, &w));
+  pm_status status = pm_file_writer_append(w, &header, sizeof header);
+  if (!status) status = pm_file_writer_append(w, blob, bytes);
+  if (!status) return pm_file_writer_commit(w);
+  pm_file_writer_abandon(w);
+  return status;
+}
+
+void pm_gpu_pipelines_save(pm_gpu_device *d, pm_gpu_pipelines *p) {
+  size_t bytes = 0;
+  if (!p->path || !p->cache || d->broken) return;
+  if (d->fn.vkGetPipelineCacheData(d->handle, p->cache, &bytes, NULL) != VK_SUCCESS || bytes == p->saved_bytes) return;
+  void *blob = pm_alloc(bytes);
+  if (blob && d->fn.vkGetPipelineCacheData(d->handle, p->cache, &bytes, blob) == VK_SUCCESS &&
+      write_cache(d, p->path, blob, bytes) == PM_OK)
+    p->saved_bytes = bytes;
+  pm_free(blob);
+}
+
+// One file per device and driver. Without a directory to write to there is no cache.
+static pm_status choose_path(const pm_gpu_device *d, pm_gpu_pipelines *p, const char *dir) {
+  size_t room = strlen(dir) + 96;
+  p->path = pm_alloc(room);
+  if (!p->path) PM_FAIL(PM_ERR_MEMORY, "out of memory: path of the pipeline cache");
+  int at = snprintf(p->path, room, "%s/kernels-%s-", dir, d->probe.info.uuid);
+  for (uint32_t i = 0; i < VK_UUID_SIZE; i++) at += snprintf(p->path + at, room - (size_t)at, "%02x", d->probe.cache_uuid[i]);
+  snprintf(p->path + at, room - (size_t)at, ".bin");
+  if (pm_file_make_dirs(dir)) {
+    pm_free(p->path);
+    p->path = NULL;
+  }
+  return PM_OK;
+}
+
+// ---- layouts ----
+
+static pm_status create_layouts(pm_gpu_device *d, pm_gpu_pipelines *p) {
+  static const uint32_t counts[] = {PM_GPU_ARENAS, 1, PM_GPU_KV_ARENAS, 1, 1};
+  enum { N = sizeof counts / sizeof *counts };
+  VkDescriptorSetLayoutBinding bindings[N];
+  for (uint32_t i = 0; i < N; i++)
+    bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                 .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                 .descriptorCount = counts[i],
+                                                 .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+  VkDescriptorSetLayoutCreateInfo set = {
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = N, .pBindings = bindings};
+  PM_GPU(d, d->fn.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &p->set_layout), "vkCreateDescriptorSetLayout");
+  VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PM_GPU_PUSH_BYTES};
+  VkPipelineLayoutCreateInfo layout = {
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+      .setLayoutCount = 1,
+      .pSetLayouts = &p->set_layout,
+      .pushConstantRangeCount = 1,
+      .pPushConstantRanges = &push,
+  };
+  PM_GPU(d, d->fn.vkCreatePipelineLayout(d->handle, &layout, NULL, &p->layout), "vkCreatePipelineLayout");
+  return PM_OK;
+}
+
+pm_status pm_gpu_pipelines_init(pm_gpu_device *d, pm_gpu_pipelines *p, const char *cache_dir) {
+  *p = (pm_gpu_pipelines){0};
+  PM_TRY(create_layouts(d, p));
+  void *blob = NULL;
+  uint64_t bytes = 0;
+  if (cache_dir && cache_dir[0]) {
+    PM_TRY(choose_path(d, p, cache_dir));
+    if (!p->path || read_cache(d, p->path, &blob, &bytes)) bytes = 0;
+  }
+  p->saved_bytes = bytes;
+  VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = bytes, .pInitialData = blob};
+  VkResult result = d->fn.vkCreatePipelineCache(d->handle, &info, NULL, &p->cache);
+  pm_free(blob);
+  PM_GPU(d, result, "vkCreatePipelineCache");
+  return PM_OK;
+}
+
+void pm_gpu_pipelines_finish(pm_gpu_device *d, pm_gpu_pipelines *p) {
+  if (!d->handle) return;
+  pm_gpu_pipelines_save(d, p);
+  for (uint32_t i = 0; i < p->n; i++) d->fn.vkDestroyPipeline(d->handle, p->items[i].handle, NULL);
+  d->fn.vkDestroyPipelineCache(d->handle, p->cache, NULL);
+  d->fn.vkDestroyPipelineLayout(d->handle, p->layout, NULL);
+  d->fn.vkDestroyDescriptorSetLayout(d->handle, p->set_layout, NULL);
+  pm_free(p->items);
+  pm_free(p->path);
+  *p = (pm_gpu_pipelines){0};
+}
+
+// ---- kernels and pipelines ----
+
+static int by_name(const void *name, const void *kernel) { return strcmp(name, ((const pm_gpu_spirv *)kernel)->name); }
+
+const pm_gpu_spirv *pm_gpu_kernel_find(const pm_gpu_device *d, const char *name) {
+  const pm_gpu_spirv *k = bsearch(name, pm_gpu_spirvs, pm_gpu_spirv_count, sizeof *k, by_name);
+  return k && !(k->needs & ~d->probe.needs) ? k : NULL;
+}
+
+static pm_status create_pipeline(pm_gpu_device *d, const pm_gpu_pipelines *p, pm_gpu_pipeline *item) {
+  VkSpecializationMapEntry entries[PM_GPU_CONSTANTS];
+  for (uint32_t i = 0; i < item->n_constant; i++) entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
+  VkSpecializationInfo constants = {
+      .mapEntryCount = item->n_constant, .pMapEntries = entries, .dataSize = 4 * item->n_constant, .pData = item->constants};
+  VkShaderModuleCreateInfo code = {
+      .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = item->kernel->bytes, .pCode = item->kernel->words};
+  VkShaderModule module;
+  PM_GPU(d, d->fn.vkCreateShaderModule(d->handle, &code, NULL, &module), "vkCreateShaderModule");
+  uint32_t subgroup = d->probe.traits.subgroup;
+  bool whole = item->n_constant && item->constants[0] % subgroup == 0;  // full subgroups are promised only then
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO, .requiredSubgroupSize = subgroup};
+  VkComputePipelineCreateInfo info = {
+      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .pNext = d->probe.size_control ? &size : NULL,
+                .flags = d->probe.full_subgroups && whole ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = module,
+                .pName = "main",
+                .pSpecializationInfo = &constants},
+      .layout = p->layout,
+  };
+  VkResult result = d->fn.vkCreateComputePipelines(d->handle, p->cache, 1, &info, NULL, &item->handle);
+  d->fn.vkDestroyShaderModule(d->handle, module, NULL);
+  if (result) return pm_fail_prefix(pm_gpu_device_fail(d, result, "vkCreateComputePipelines"), "kernel %s", item->kernel->name);
+  return PM_OK;
+}
+
+static bool is_same(const pm_gpu_pipeline *a, const pm_gpu_spirv *kernel, const uint32_t *constants, uint32_t n) {
+  return a->kernel == kernel && a->n_constant == n && !memcmp(a->constants, constants, n * sizeof *constants);
+}
+
+pm_status pm_gpu_pipelines_get(pm_gpu_device *d, pm_gpu_pipelines *p, const pm_gpu_spirv *kernel, const uint32_t *constants,
+                               uint32_t n_constant, VkPipeline *out) {
+  if (n_constant > PM_GPU_CONSTANTS)
+    PM_FAIL(PM_ERR_ARGUMENT, "kernel %s: %u constants, %u at most", kernel->name, n_constant, (unsigned)PM_GPU_CONSTANTS);
+  for (uint32_t i = 0; i < p->n; i++)
+    if (is_same(&p->items[i], kernel, constants, n_constant)) {
+      *out = p->items[i].handle;
+      return PM_OK;
+    }
+  if (p->n == p->capacity) {
+    uint32_t wanted = p->capacity ? 2 * p->capacity : 64;
+    pm_gpu_pipeline *bigger = pm_realloc(p->items, wanted * sizeof *bigger);
+    if (!bigger) PM_FAIL(PM_ERR_MEMORY, "out of memory: list of %u pipelines", wanted);
+    p->items = bigger, p->capacity = wanted;
+  }
+  pm_gpu_pipeline item = {.kernel = kernel, .n_constant = n_constant};
+  if (n_constant) memcpy(item.constants, constants, n_constant * sizeof *constants);
+  PM_TRY(create_pipeline(d, p, &item));
+  p->items[p->n++] = item;
+  *out = item.handle;
+  return PM_OK;
+}

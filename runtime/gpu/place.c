@@ -1,0 +1,123 @@
+#include "place.h"
+
+#include "memory.h"
+#include "step.h"
+
+static const uint64_t arena_bytes = 1u << 30;  // unless 16 of them are not enough
+
+static uint64_t align_up(uint64_t bytes) { return (bytes + PM_GPU_ALIGN - 1) / PM_GPU_ALIGN * PM_GPU_ALIGN; }
+
+bool pm_gpu_pack(pm_gpu_packer *p, uint64_t bytes, pm_place *place) {
+  bytes = align_up(bytes);
+  if (bytes > p->limit) return false;
+  uint32_t a = 0;
+  while (a < p->n && p->used[a] + bytes > p->limit) a++;
+  if (a == p->capacity) return false;
+  if (a == p->n) p->used[p->n++] = 0;
+  *place = (pm_place){.arena = a, .offset = p->used[a]};
+  p->used[a] += bytes;
+  return true;
+}
+
+uint64_t pm_gpu_packed(const pm_gpu_packer *p) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->n; i++) sum += p->used[i];
+  return sum;
+}
+
+uint32_t pm_gpu_plan_first_entry(const pm_program *p, uint32_t index) {
+  uint32_t first = 0;
+  for (uint32_t i = 0; i < index; i++) first += 3 * p->tables[i]->n_expert;
+  return first;
+}
+
+bool pm_gpu_is_expert(const pm_program *p, const pm_tensor *t) {
+  for (uint32_t i = 0; i < p->n_table; i++)
+    if (t == p->tables[i]->gate || t == p->tables[i]->up || t == p->tables[i]->down) return true;
+  return false;
+}
+
+// Two passes: the slabs of experts are small and fill the gaps that whole tensors leave.
+static bool pack_weights(pm_gpu_plan *plan, pm_program *p) {
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    pm_tensor *t = p->tensors[i];
+    if (t->role != PM_ROLE_WEIGHT || pm_gpu_is_expert(p, t)) continue;
+    if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]) * t->ne[2], &t->place)) return false;
+  }
+  pm_gpu_entry *entry = plan->entries;
+  for (uint32_t i = 0; i < p->n_table; i++)
+    for (int m = 0; m < 3; m++) {
+      const pm_tensor *t = pm_gpu_table_matrix(p->tables[i], m);
+      for (uint32_t e = 0; e < p->tables[i]->n_expert; e++) {
+        pm_place place;
+        if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]), &place)) return false;
+        *entry++ = (pm_gpu_entry){place.arena, (uint32_t)(place.offset / 16)};
+      }
+    }
+  return true;
+}
+
+static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, uint64_t max_buffer) {
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    const pm_tensor *t = p->tensors[i];
+    if (t->role != PM_ROLE_WEIGHT) continue;
+    uint64_t row = pm_gpu_slab_bytes(t->type, t->ne[0], 1), whole = row * t->ne[1] * (pm_gpu_is_expert(p, t) ? 1 : t->ne[2]);
+    if (row > plan->largest_row) plan->largest_row = row;
+    if (align_up(whole) > max_buffer)
+      PM_FAIL(PM_ERR_UNSUPPORTED, "tensor %s takes %.1f MiB, but this device's buffers end at %.1f MiB", t->name, (double)whole / (1 << 20),
+              (double)max_buffer / (1 << 20));
+  }
+  for (uint64_t limit = arena_bytes;; limit *= 2) {
+    if (limit > max_buffer) limit = max_buffer;
+    plan->weights = (pm_gpu_packer){.limit = limit, .capacity = PM_GPU_ARENAS};
+    if (pack_weights(plan, p)) return PM_OK;
+    if (limit == max_buffer) break;
+  }
+  PM_FAIL(PM_ERR_UNSUPPORTED, "the weights do not fit %u buffers of %.1f MiB, which is what this device can bind", (unsigned)PM_GPU_ARENAS,
+          (double)max_buffer / (1 << 20));
+}
+
+static pm_status plan_kv(pm_gpu_plan *plan, pm_program *p, uint64_t max_buffer) {
+  for (uint64_t limit = arena_bytes;; limit *= 2) {
+    if (limit > max_buffer) limit = max_buffer;
+    plan->kv = (pm_gpu_packer){.limit = limit, .capacity = PM_GPU_KV_ARENAS};
+    bool fits = true;
+    for (uint32_t i = 0; i < p->n_tensor && fits; i++)
+      if (p->tensors[i]->role == PM_ROLE_KV) fits = pm_gpu_pack(&plan->kv, pm_tensor_bytes(p->tensors[i]), &p->tensors[i]->place);
+    if (fits) return PM_OK;
+    if (limit == max_buffer) break;
+  }
+  PM_FAIL(PM_ERR_UNSUPPORTED, "the cache does not fit %u buffers of %.1f MiB, which is what this device can bind: use a shorter context",
+          (unsigned)PM_GPU_KV_ARENAS, (double)max_buffer / (1 << 20));
+}
+
+static void place_scratch(pm_gpu_plan *plan, pm_tensor *t) {
+  t->place = (pm_place){.offset = plan->scratch_bytes};
+  plan->scratch_bytes += align_up(pm_tensor_bytes(t));
+}
+
+static pm_status plan_scratch(pm_gpu_plan *plan, pm_program *p, pm_tensor *const *temps, uint32_t n_temp, uint64_t max_buffer) {
+  for (uint32_t i = 0; i < p->n_tensor; i++)
+    if (p->tensors[i]->role == PM_ROLE_SCRATCH || p->tensors[i]->role == PM_ROLE_OUTPUT) place_scratch(plan, p->tensors[i]);
+  for (uint32_t i = 0; i < n_temp; i++) place_scratch(plan, temps[i]);
+  if (plan->scratch_bytes > max_buffer)
+    PM_FAIL(PM_ERR_UNSUPPORTED, "steps of %u rows take %.1f MiB of scratch, but this device's buffers end at %.1f MiB: use smaller batches",
+            p->max_rows, (double)plan->scratch_bytes / (1 << 20), (double)max_buffer / (1 << 20));
+  return PM_OK;
+}
+
+pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, pm_tensor *const *temps, uint32_t n_temp, uint64_t max_buffer) {
+  *plan = (pm_gpu_plan){.n_entry = pm_gpu_plan_first_entry(p, p->n_table)};
+  max_buffer = max_buffer / PM_GPU_ALIGN * PM_GPU_ALIGN;
+  PM_NEW(&plan->entries, plan->n_entry, "expert tables");
+  PM_TRY(plan_weights(plan, p, max_buffer));
+  PM_TRY(plan_kv(plan, p, max_buffer));
+  PM_TRY(plan_scratch(plan, p, temps, n_temp, max_buffer));
+  plan->step_bytes = 4ull * PM_STEP_WORDS((uint64_t)p->max_rows, p->max_logits, p->n_rope);
+  return PM_OK;
+}
+
+void pm_gpu_plan_finish(pm_gpu_plan *plan) {
+  pm_free(plan->entries);
+  *plan = (pm_gpu_plan){0};
+}

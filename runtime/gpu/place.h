@@ -1,0 +1,50 @@
+// The plan of a program's device memory: where every tensor lies, before anything is allocated. Computes only; nothing here knows Vulkan.
+#ifndef PM_GPU_PLACE_H
+#define PM_GPU_PLACE_H
+
+#include "op.h"
+#include "record.h"
+
+enum { PM_GPU_ALIGN = 256 };  // of every tensor, in bytes
+
+// Fills arenas of at most `limit` bytes, first fit; an item lies whole inside one.
+typedef struct pm_gpu_packer {
+  uint64_t limit;
+  uint32_t capacity;             // arenas
+  uint32_t n;                    // arenas in use
+  uint64_t used[PM_GPU_ARENAS];  // bytes of each
+} pm_gpu_packer;
+
+// False if the item is larger than an arena, or no arena is left.
+bool pm_gpu_pack(pm_gpu_packer *p, uint64_t bytes, pm_place *place);
+uint64_t pm_gpu_packed(const pm_gpu_packer *p);  // bytes of all arenas
+
+typedef struct pm_gpu_entry {  // of an expert table, as shaders read it
+  uint32_t arena;
+  uint32_t unit;  // offset in 16 bytes
+} pm_gpu_entry;
+
+typedef struct pm_gpu_plan {
+  pm_gpu_packer weights, kv;
+  uint64_t scratch_bytes;  // SCRATCH, OUTPUT and temp tensors
+  uint64_t step_bytes;
+  uint64_t largest_row;   // of a weight on the device, in bytes: the least piece of an upload
+  pm_gpu_entry *entries;  // of all expert tables, in the order of the program
+  uint32_t n_entry;
+} pm_gpu_plan;
+
+// Sets the place of every tensor of the program (expert matrices: the entries of their tables instead) and of the temps.
+// max_buffer: bytes of one arena at most. PM_ERR_UNSUPPORTED when a tensor or the whole does not fit the arenas.
+pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, pm_tensor *const *temps, uint32_t n_temp, uint64_t max_buffer) PM_MUST_USE;
+void pm_gpu_plan_finish(pm_gpu_plan *plan);
+
+// First entry of table `index` of the program.
+uint32_t pm_gpu_plan_first_entry(const pm_program *p, uint32_t index);
+
+// The matrices of an expert table in the order of its entries.
+static inline const pm_tensor *pm_gpu_table_matrix(const pm_expert_table *t, int m) { return m == 0 ? t->gate : m == 1 ? t->up : t->down; }
+
+// Whether the tensor is a matrix of an expert table.
+bool pm_gpu_is_expert(const pm_program *p, const pm_tensor *t);
+
+#endif

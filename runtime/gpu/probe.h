@@ -1,0 +1,37 @@
+// What a Vulkan device can do, and which one to take.
+#ifndef PM_GPU_PROBE_H
+#define PM_GPU_PROBE_H
+
+#include "backend.h"
+#include "record.h"
+#include "vk.h"
+
+typedef struct pm_gpu_probe {
+  VkPhysicalDevice physical;
+  pm_gpu_info info;
+  pm_gpu_traits traits;
+  uint32_t needs;  // PM_NEED_ bits that this device has
+  uint32_t queue_family;
+  uint32_t max_groups;  // per dimension of a dispatch
+  uint64_t max_buffer;  // bytes of one allocation and of one storage buffer binding
+  uint8_t device_uuid[VK_UUID_SIZE], cache_uuid[VK_UUID_SIZE];
+  bool vulkan13;
+  bool size_control;  // VK_EXT_subgroup_size_control: the subgroup size of compute can be fixed
+  bool full_subgroups;
+  bool budget;  // VK_EXT_memory_budget
+  bool fault;   // VK_EXT_device_fault
+} pm_gpu_probe;
+
+// Lock held (vk.h) for both.
+void pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out);
+
+// All devices; *out is freed with pm_free.
+pm_status pm_gpu_probe_all(VkInstance instance, pm_gpu_probe **out, uint32_t *n) PM_MUST_USE;
+
+// Device memory that this process can still take: min(size, budget) - use of heap `heap`. Lock held.
+uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap);
+
+// Index of the device that `wanted` names (pm_gpu_desc.device). By itself, never one of software kind.
+pm_status pm_gpu_choose(const pm_gpu_probe *probes, uint32_t n, const char *wanted, uint32_t *out) PM_MUST_USE;
+
+#endif

@@ -1,0 +1,49 @@
+// The inside of recording: what pm_gpu_recorder (record.h) is, and the recordings it makes.
+#ifndef PM_GPU_RECORDER_H
+#define PM_GPU_RECORDER_H
+
+#include "hazard.h"
+#include "pipeline.h"
+#include "record.h"
+
+// A program recorded for up to `rows` rows, cut into pieces that may be submitted one by one or together.
+typedef struct pm_gpu_recording {
+  uint32_t rows, logits;
+  VkCommandBuffer *pieces;  // one slot more than n_piece, for the copy of the logits
+  double *costs;            // of each piece, in the units of pm_gpu_dispatch
+  uint32_t n_piece, capacity;
+  uint32_t n_dispatch, n_barrier;
+  double rate;  // cost that passes per second, measured; bounds what is submitted at once
+} pm_gpu_recording;
+
+// Scratch of recorders: every name once, in the size of the largest request.
+typedef struct pm_gpu_temps {
+  pm_arena arena;
+  pm_tensor **items;
+  uint32_t n, capacity;
+} pm_gpu_temps;
+void pm_gpu_temps_finish(pm_gpu_temps *t);
+
+struct pm_gpu_recorder {
+  pm_gpu_device *device;
+  pm_gpu_pipelines *pipelines;
+  const pm_program *program;
+  pm_gpu_temps *temps;
+  VkDescriptorSet set;
+  bool dry;                  // sizes temps and finds kernels; records nothing
+  pm_gpu_recording *out;     // pieces so far
+  VkCommandBuffer commands;  // of the open piece
+  VkPipeline bound;
+  pm_gpu_hazards hazards;
+  pm_status error;  // the first, latched
+  char message[256];
+};
+
+// Runs every op of the program dry, for `rows` rows of which `logits` want logits. Needs device, program and temps.
+pm_status pm_gpu_record_dry(pm_gpu_recorder *r, uint32_t rows, uint32_t logits) PM_MUST_USE;
+
+// Records the program into `out`, which pm_gpu_recording_finish frees also after a failure.
+pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) PM_MUST_USE;
+void pm_gpu_recording_finish(pm_gpu_device *d, pm_gpu_recording *out);
+
+#endif
