@@ -5,7 +5,6 @@
 // Sums: one or more pairs of latent values per invocation, all heads, so that a cache row is read coalesced and once.
 
 #include "abi/mla_attention.h"
-#include "op/reduce.glsl"
 #include "op/mla_split.glsl"
 
 layout(constant_id = 2) const uint HEADS = 8;     // a multiple of 4
@@ -18,7 +17,7 @@ const float NONE = -3.402823466e38;
 const uint TILE = gl_WorkGroupSize.x;
 
 shared vec4 weights[TILE * HEADS / 4];              // softmax numerators of the tile, [cell][head]
-shared float maxima[TILE / SUBGROUP * HEADS + 1];   // [subgroup][head]
+shared float parts[TILE / SUBGROUP * HEADS + 1];    // [subgroup][head], of a reduction over the workgroup
 
 layout(push_constant) uniform Push { pm_push_mla_attention p; };
 
@@ -77,15 +76,17 @@ void main() {
     barrier();  // of the previous tile's reads
     [[unroll]] for (uint h = 0; h < HEADS; h++) {
       score[h] = tile + self < end ? score[h] * p.scale : NONE;
-      float best = subgroupMax(score[h]);
-      if (subgroupElect()) maxima[gl_SubgroupID * HEADS + h] = best;
+      float most = subgroupMax(score[h]);
+      if (subgroupElect()) parts[gl_SubgroupID * HEADS + h] = most;
     }
     barrier();
+    float best[HEADS];
+    [[unroll]] for (uint h = 0; h < HEADS; h++) best[h] = top[h];
+    for (uint s = 0; s < gl_NumSubgroups; s++)
+      [[unroll]] for (uint h = 0; h < HEADS; h++) best[h] = max(best[h], parts[s * HEADS + h]);
     [[unroll]] for (uint h = 0; h < HEADS; h++) {
-      float best = top[h];
-      for (uint s = 0; s < gl_NumSubgroups; s++) best = max(best, maxima[s * HEADS + h]);
-      float shrink = exp(top[h] - best), w = tile + self < end ? exp(score[h] - best) : 0.0;
-      top[h] = best;
+      float shrink = exp(top[h] - best[h]), w = tile + self < end ? exp(score[h] - best[h]) : 0.0;
+      top[h] = best[h];
       total[h] = total[h] * shrink + w;
       weights[self * (HEADS / 4) + h / 4][h % 4] = w;
       [[unroll]] for (uint j = 0; j < PAIRS; j++) sum[h * PAIRS + j] *= shrink;
@@ -100,23 +101,32 @@ void main() {
     }
   }
 
+  barrier();  // of the last tile's reads
   [[unroll]] for (uint h = 0; h < HEADS; h++) {
-    float all = workgroup_sum(total[h]);
-    uint head = head_first + h;
-    if (head >= p.n_head) continue;
-    uint y = N_SPLIT == 1 ? p.y.at + row * p.y.row + head * p.y.batch
-                          : p.partial_at + ((row * p.n_head + head) * N_SPLIT + split) * (p.n_latent + 2);
-    float scale = N_SPLIT == 1 ? 1.0 / all : 1.0;
-    [[unroll]] for (uint j = 0; j < PAIRS; j++) {
-      uint pair = self + j * TILE;
-      if (2 * pair < p.n_latent) {
-        scratch.v[y + 2 * pair] = sum[h * PAIRS + j].x * scale;
-        scratch.v[y + 2 * pair + 1] = sum[h * PAIRS + j].y * scale;
+    float share = subgroupAdd(total[h]);
+    if (subgroupElect()) parts[gl_SubgroupID * HEADS + h] = share;
+    total[h] = 0.0;
+  }
+  barrier();
+  for (uint s = 0; s < gl_NumSubgroups; s++)
+    [[unroll]] for (uint h = 0; h < HEADS; h++) total[h] += parts[s * HEADS + h];
+
+  [[unroll]] for (uint h = 0; h < HEADS; h++)
+    if (head_first + h < p.n_head) {
+      uint head = head_first + h;
+      uint y = N_SPLIT == 1 ? p.y.at + row * p.y.row + head * p.y.batch
+                            : p.partial_at + ((row * p.n_head + head) * N_SPLIT + split) * (p.n_latent + 2);
+      float scale = N_SPLIT == 1 ? 1.0 / total[h] : 1.0;
+      [[unroll]] for (uint j = 0; j < PAIRS; j++) {
+        uint pair = self + j * TILE;
+        if (2 * pair < p.n_latent) {
+          scratch.v[y + 2 * pair] = sum[h * PAIRS + j].x * scale;
+          scratch.v[y + 2 * pair + 1] = sum[h * PAIRS + j].y * scale;
+        }
+      }
+      if (N_SPLIT > 1 && self == 0) {
+        scratch.v[y + p.n_latent] = top[h];
+        scratch.v[y + p.n_latent + 1] = total[h];
       }
     }
-    if (N_SPLIT > 1 && self == 0) {
-      scratch.v[y + p.n_latent] = top[h];
-      scratch.v[y + p.n_latent + 1] = all;
-    }
-  }
 }
