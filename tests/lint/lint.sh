@@ -90,6 +90,11 @@ links() {
   done
 }
 
+modules() { # of SPIR-V, as the build's registry has them; none without Vulkan
+  [ ! -e "$build/shaders/registry.c" ] || awk '
+    /^const uint32_t pm_gpu_spirv_count = / { n = $5 + 0; print "# " n " modules"; if (n > 400) print n " modules, the hard stop is 400" }' "$build/shaders/registry.c"
+}
+
 # Functions, types and macros that the documentation names.
 names() {
   grep -oE '\b(pm|pumice|PM|PUMICE)_[A-Za-z0-9_]+' README.md ./*/README.md | sort -u | while IFS=: read -r file name; do
@@ -107,6 +112,7 @@ check "file names are unique" unique_names
 check "C files have at most 1200 lines" lengths c 1200
 check "shaders have at most 400 lines" lengths shaders 400
 check "functions have at most 150 lines" functions
+check "there are at most 400 SPIR-V modules" modules
 check "no doors are left open" open_doors
 check "links in the documentation lead somewhere" links
 check "names in the documentation exist" names
