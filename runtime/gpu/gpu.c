@@ -5,7 +5,7 @@
 
 #include "memory.h"
 
-static const double submit_seconds = 0.1;
+static const double piece_cost = 128 << 20, submit_seconds = 0.1;
 static const uint64_t staging_half = 8u << 20, staging_half_mapped = 1u << 20;  // the latter only reads
 
 static void destroy(pm_backend *b) {
@@ -229,6 +229,7 @@ pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
   PM_NEW(&g, 1, "Vulkan backend");
   g->base.ops = &gpu_ops;
   g->memory_limit = desc->memory_limit;
+  g->piece_cost = piece_cost;
   g->submit_seconds = submit_seconds;
   g->device.staged = staged;
   pm_status status = pm_gpu_device_init(&g->device, desc);

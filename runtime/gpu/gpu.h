@@ -28,6 +28,7 @@ typedef struct pm_gpu {
   pm_gpu_recording recordings[2][PM_GPU_BUCKETS];
   VkCommandBuffer readback_commands;
   uint32_t readback_rows;  // that readback_commands copies
+  double piece_cost;       // of a piece of a recording (recorder.h)
   double submit_seconds;   // longest that one submission should take: drivers reset a device that is silent for about 2 s
   pm_backend_counters counters;
   uint64_t memory_limit;

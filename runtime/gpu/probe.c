@@ -41,12 +41,14 @@ static void chain(void *head, void *link) {
   h->pNext = l;
 }
 
-static void ask(VkPhysicalDevice physical, answers *a) {
-  if (vkEnumerateDeviceExtensionProperties(physical, NULL, &a->n_extension, NULL) != VK_SUCCESS) a->n_extension = 0;
-  a->extensions = pm_alloc_zero(a->n_extension + 1, sizeof *a->extensions);  // without memory no extension is found
-  if (!a->extensions || vkEnumerateDeviceExtensionProperties(physical, NULL, &a->n_extension, a->extensions) != VK_SUCCESS)
-    a->n_extension = 0;
+static pm_status list_extensions(VkPhysicalDevice physical, answers *a) {
+  PM_VK(vkEnumerateDeviceExtensionProperties(physical, NULL, &a->n_extension, NULL), "vkEnumerateDeviceExtensionProperties");
+  PM_NEW(&a->extensions, a->n_extension, "list of extensions");
+  PM_VK(vkEnumerateDeviceExtensionProperties(physical, NULL, &a->n_extension, a->extensions), "vkEnumerateDeviceExtensionProperties");
+  return PM_OK;
+}
 
+static void ask(VkPhysicalDevice physical, answers *a) {
   VkPhysicalDeviceProperties basic;
   vkGetPhysicalDeviceProperties(physical, &basic);
   bool v12 = basic.apiVersion >= VK_API_VERSION_1_2, v13 = basic.apiVersion >= VK_API_VERSION_1_3;
@@ -202,23 +204,31 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
   p->info.subgroup_max = p->size_control ? a->size.maxSubgroupSize : p->traits.subgroup;
 }
 
-void pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out) {
-  answers a = {0};
-  ask(physical, &a);
-  *out = (pm_gpu_probe){.physical = physical, .queue_family = find_queue_family(physical)};
-  out->vulkan13 = a.properties.properties.apiVersion >= VK_API_VERSION_1_3;
-  out->budget = has(&a, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  out->fault = a.fault.deviceFault;
-  memcpy(out->device_uuid, a.v11.deviceUUID, VK_UUID_SIZE);
-  memcpy(out->cache_uuid, a.properties.properties.pipelineCacheUUID, VK_UUID_SIZE);
-  describe(&a, &out->info);
-  find_limits(&a, out);
-  if (a.properties.properties.apiVersion >= VK_API_VERSION_1_1) measure_memory(out);
+static void fill(const answers *a, pm_gpu_probe *out) {
+  out->vulkan13 = a->properties.properties.apiVersion >= VK_API_VERSION_1_3;
+  out->budget = has(a, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  out->fault = a->fault.deviceFault;
+  memcpy(out->device_uuid, a->v11.deviceUUID, VK_UUID_SIZE);
+  memcpy(out->cache_uuid, a->properties.properties.pipelineCacheUUID, VK_UUID_SIZE);
+  describe(a, &out->info);
+  find_limits(a, out);
+  if (a->properties.properties.apiVersion >= VK_API_VERSION_1_1) measure_memory(out);
   list_features(out);
-  const char *reason = missing(&a, out);
+  const char *reason = missing(a, out);
   out->info.usable = !reason;
   if (reason) snprintf(out->info.reason, sizeof out->info.reason, "%s", reason);
+}
+
+pm_status pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out) {
+  answers a = {0};
+  *out = (pm_gpu_probe){.physical = physical, .queue_family = find_queue_family(physical)};
+  pm_status status = list_extensions(physical, &a);
+  if (!status) {
+    ask(physical, &a);
+    fill(&a, out);
+  }
   pm_free(a.extensions);
+  return status;
 }
 
 pm_status pm_gpu_probe_all(VkInstance instance, pm_gpu_probe **out, uint32_t *n) {
@@ -228,8 +238,12 @@ pm_status pm_gpu_probe_all(VkInstance instance, pm_gpu_probe **out, uint32_t *n)
   VkResult result = vkEnumeratePhysicalDevices(instance, n, physical);
   if (result != VK_SUCCESS && result != VK_INCOMPLETE) return pm_vk_fail(result, "vkEnumeratePhysicalDevices");
   PM_NEW(out, *n, "device list");
-  for (uint32_t i = 0; i < *n; i++) pm_gpu_probe_device(physical[i], &(*out)[i]);
-  return PM_OK;
+  pm_status status = PM_OK;
+  for (uint32_t i = 0; i < *n && !status; i++) status = pm_gpu_probe_device(physical[i], &(*out)[i]);
+  if (!status) return PM_OK;
+  pm_free(*out);
+  *out = NULL;
+  return status;
 }
 
 // ---- the choice ----

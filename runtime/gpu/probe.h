@@ -23,7 +23,7 @@ typedef struct pm_gpu_probe {
 } pm_gpu_probe;
 
 // Lock held (vk.h) for both.
-void pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out);
+pm_status pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out) PM_MUST_USE;
 
 // All devices; *out is freed with pm_free.
 pm_status pm_gpu_probe_all(VkInstance instance, pm_gpu_probe **out, uint32_t *n) PM_MUST_USE;

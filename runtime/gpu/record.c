@@ -7,9 +7,6 @@
 #include "place.h"
 #include "recorder.h"
 
-// A piece ends when its cost passes this (bytes read): the finest cut that submissions can make.
-static const double piece_cost = 128 << 20;
-
 // ---- errors ----
 
 static void latch(pm_gpu_recorder *r, pm_status status) {
@@ -149,7 +146,7 @@ static pm_status record(pm_gpu_recorder *r, const pm_gpu_dispatch *d, const pm_g
   r->out->n_dispatch++;
   double *cost = &r->out->costs[r->out->n_piece - 1];
   *cost += d->cost;
-  return *cost >= piece_cost ? end_piece(r) : PM_OK;
+  return *cost >= r->piece_cost ? end_piece(r) : PM_OK;
 }
 
 void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {

@@ -30,6 +30,7 @@ struct pm_gpu_recorder {
   const pm_program *program;
   pm_gpu_temps *temps;
   VkDescriptorSet set;
+  double piece_cost;         // a piece ends when its cost passes this: the finest cut that submissions can make
   bool dry;                  // sizes temps and finds kernels; records nothing
   pm_gpu_recording *out;     // pieces so far
   VkCommandBuffer commands;  // of the open piece

@@ -28,7 +28,12 @@ uint32_t pm_gpu_bucket_logits(const pm_program *p, uint32_t n_row, uint32_t n_lo
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) {
   pm_gpu_recording *r = *out = &g->recordings[n_logit > 1][bucket_index(n_row)];
   if (r->rows) return PM_OK;
-  pm_gpu_recorder recorder = {.device = &g->device, .pipelines = &g->pipelines, .program = g->program, .temps = &g->temps, .set = g->set};
+  pm_gpu_recorder recorder = {.device = &g->device,
+                              .pipelines = &g->pipelines,
+                              .program = g->program,
+                              .temps = &g->temps,
+                              .set = g->set,
+                              .piece_cost = g->piece_cost};
   pm_status status = pm_gpu_record_program(&recorder, pm_gpu_bucket_rows(g->program, n_row),
                                            pm_gpu_bucket_logits(g->program, n_row, n_logit), r);
   if (status) pm_gpu_recording_finish(&g->device, r);
@@ -89,7 +94,7 @@ static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, uint32_t n) {
   double since = pm_clock_seconds();
   for (uint32_t first = 0, end; first < n || before.ticket; first = end) {
     double cost = 0, limit = r->rate * g->submit_seconds;
-    for (end = first; end < n && (end == first || cost + r->costs[end] <= limit); end++) cost += r->costs[end];
+    for (end = first; end < n && (end == first || !r->costs[end] || cost + r->costs[end] <= limit); end++) cost += r->costs[end];
     if (end > first) {
       PM_TRY(pm_gpu_submit(&g->device, r->pieces + first, end - first));
       g->counters.submissions++;
