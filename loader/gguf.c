@@ -207,13 +207,11 @@ static pm_status check_version(const reader *r, uint32_t version) {
           version == 1 ? "; convert the model again" : "");
 }
 
-static pm_status read_count(reader *r, const char *field, uint64_t record_bytes, uint64_t max, uint64_t *out) {
-  PM_TRY(take(r, out, 8, field));
-  uint64_t fit = r->shard->n_bytes / record_bytes, most = fit < max ? fit : max;
-  if (*out > most)
-    PM_FAIL(PM_ERR_FORMAT, "%s: header: %s is %llu, at most %llu was expected", r->shard->path, field, (unsigned long long)*out,
-            (unsigned long long)most);
-  return PM_OK;
+static pm_status check_count(const reader *r, const char *field, uint64_t count, uint64_t record_bytes, uint64_t max) {
+  uint64_t fit = remaining(r) / record_bytes, most = fit < max ? fit : max;
+  if (count <= most) return PM_OK;
+  PM_FAIL(PM_ERR_FORMAT, "%s: header: %s is %llu, at most %llu was expected in a file of %llu bytes", r->shard->path, field,
+          (unsigned long long)count, (unsigned long long)most, (unsigned long long)r->shard->n_bytes);
 }
 
 pm_status pm_gguf_parse(pm_model_file *f, uint32_t shard, pm_gguf_part *part) {
@@ -222,8 +220,10 @@ pm_status pm_gguf_parse(pm_model_file *f, uint32_t shard, pm_gguf_part *part) {
   uint32_t version;
   PM_TRY(take(&r, &version, 4, "the version"));
   PM_TRY(check_version(&r, version));
-  PM_TRY(read_count(&r, "tensor count", MIN_TENSOR_BYTES, MAX_TENSOR, &part->n_tensor));
-  PM_TRY(read_count(&r, "metadata count", MIN_META_BYTES, MAX_META, &part->n_meta));
+  PM_TRY(take(&r, &part->n_tensor, 8, "the tensor count"));
+  PM_TRY(take(&r, &part->n_meta, 8, "the metadata count"));
+  PM_TRY(check_count(&r, "tensor count", part->n_tensor, MIN_TENSOR_BYTES, MAX_TENSOR));
+  PM_TRY(check_count(&r, "metadata count", part->n_meta, MIN_META_BYTES, MAX_META));
   part->metas = pm_arena_alloc(&f->arena, part->n_meta * sizeof *part->metas);
   part->meta_names = pm_arena_alloc(&f->arena, part->n_meta * sizeof *part->meta_names);
   part->tensors = pm_arena_alloc(&f->arena, part->n_tensor * sizeof *part->tensors);
