@@ -1,0 +1,17 @@
+// What every mm_<isa>.c begins with.
+#ifndef PM_CPU_MM_COMMON_H
+#define PM_CPU_MM_COMMON_H
+
+#include "half.h"
+#include "isa.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+// The loop that follows has constant bounds and becomes straight code.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#endif
