@@ -138,7 +138,9 @@ static pm_status record(pm_gpu_recorder *r, const pm_gpu_dispatch *d, const pm_g
   VkPipeline pipeline;
   PM_TRY(pm_gpu_pipelines_get(r->device, r->pipelines, kernel, d->constants, d->n_constant, &pipeline));
   PM_TRY(begin_piece(r));
-  if (pm_gpu_hazards_flush(&r->hazards)) record_barrier(r, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT);
+  bool hazard = pm_gpu_hazards_flush(&r->hazards);
+  if (hazard || r->device->vk.messenger)  // the validation layer sees buffers, not the tensors in them: each dispatch alone
+    record_barrier(r, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT);
   if (pipeline != r->bound) fn->vkCmdBindPipeline(r->commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
   r->bound = pipeline;
   if (d->push_bytes) fn->vkCmdPushConstants(r->commands, r->pipelines->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, d->push_bytes, d->push);
