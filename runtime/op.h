@@ -40,10 +40,11 @@ typedef struct pm_op_norm {
 // For every row r and batch item b: y[r][b][o] = sum_i W[b][o][i] x[r][b][i].  W {in, out, n_batch}
 // w_up set:    y = silu(W x) * (W_up x), SwiGLU (Shazeer 2020); W_up has the shape of W (its type may differ).
 // accumulate:  y += ... (never with w_up).
+// precise:     x has outliers that 8-bit activation blocks would drown the rest in; backends keep it in float.
 typedef struct pm_op_matmul {
   const pm_tensor *w, *w_up;
   pm_view x, y;
-  bool accumulate;
+  bool accumulate, precise;
   pm_rows rows;
 } pm_op_matmul;
 

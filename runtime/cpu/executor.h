@@ -90,7 +90,7 @@ void pm_cpu_touches(pm_cpu_work *w, const void *what, bool write);
 void pm_cpu_append(pm_cpu_executor *e, const pm_cpu_work *w);
 
 // Makes the items of `source` ready for weights of a type, unless that was done before and still holds; fills w->in[i].
-void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_type weight, pm_rows rows);
+void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_cpu_act act, pm_rows rows);
 
 // The buffer of sorted choices, with room for so many.
 pm_cpu_sort *pm_cpu_want_sort(pm_cpu_executor *e, uint32_t n_expert, uint32_t n_used);
