@@ -60,6 +60,13 @@ static pumice_status make_prompt(const pumice_model *model, pm_text *prompt, uin
   return status;
 }
 
+static void note_full_context(const pumice_model *model, const pumice_session *session) {
+  pumice_model_info info = PUMICE_INIT(pumice_model_info);
+  pumice_model_get_info(model, &info);
+  if (pumice_session_length(session) >= info.n_ctx)
+    fprintf(stderr, "pumice: cut, the context of %u tokens is full; --ctx asks for a larger one\n", info.n_ctx);
+}
+
 static int answer(pumice_model *model, pm_text *prompt) {
   pumice_session *session = NULL;
   pumice_sampling sampling = pm_sampling_get();
@@ -71,6 +78,7 @@ static int answer(pumice_model *model, pm_text *prompt) {
   if (a.text.n && a.text.data[a.text.n - 1] != '\n') pm_output("\n", 1);
   int code = pm_failed(status);
   if (!code && pm_interrupted()) code = PM_EXIT_INTERRUPTED;
+  if (!code && a.result.stop == PUMICE_STOP_LENGTH) note_full_context(model, session);
   if (!code && args.stats) pm_answer_print_stats(&a, stderr);
   pumice_session_destroy(session);
   pm_text_free(&a.text);

@@ -1,4 +1,4 @@
-#include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "commands.h"
@@ -28,10 +28,11 @@ static void print_names(FILE *f, const char *title, const char *(*name)(uint32_t
   fputc('\n', f);
 }
 
-static bool is_known(const char *wanted, const char *(*name)(uint32_t)) {
+// The name as the library spells it; NULL if there is none.
+static const char *find_name(const char *wanted, const char *(*name)(uint32_t)) {
   for (uint32_t i = 0; name(i); i++)
-    if (!strcmp(wanted, name(i))) return true;
-  return false;
+    if (!strcasecmp(wanted, name(i))) return name(i);
+  return NULL;
 }
 
 static int refuse(const char *what, const char *given, const char *(*name)(uint32_t)) {
@@ -50,13 +51,13 @@ static int run(char **arguments, uint32_t n) {
   const char *path = arguments[1];
   struct stat st;
   pumice_synth_options o = {.size = sizeof o,
-                            .shape = arguments[0],
-                            .mix = args.mix ? args.mix : pumice_synth_mix(0),
+                            .shape = find_name(arguments[0], pumice_synth_shape),
+                            .mix = args.mix ? find_name(args.mix, pumice_synth_mix) : pumice_synth_mix(0),
                             .n_layer = args.layers,
                             .seed = args.seed,
                             .progress = pm_progress};
-  if (!is_known(o.shape, pumice_synth_shape)) return refuse("shape", o.shape, pumice_synth_shape);
-  if (!is_known(o.mix, pumice_synth_mix)) return refuse("mix", o.mix, pumice_synth_mix);
+  if (!o.shape) return refuse("shape", arguments[0], pumice_synth_shape);
+  if (!o.mix) return refuse("mix", args.mix, pumice_synth_mix);
   if (!args.force && stat(path, &st) == 0) return pm_wrong_use(&pm_cmd_synth, "%s exists; --force overwrites it", path);
   pm_interrupt_catch();
   int code = pm_failed(pumice_synth(path, &o));

@@ -14,7 +14,7 @@ static const pm_option model_rows[] = {
     {"device", 'D', "DEVICE", PM_TEXT, &pm_model_args.device,
      "auto (default), cpu, gpu, gpu:N, a UUID, a PCI address or part of a name; see 'pumice devices'"},
     {"ctx", 'c', "N", PM_U32, &pm_model_args.ctx,
-     "context in tokens, e.g. 8192 or 8k (default: what the model was trained with, at most 4096)", 1},
+     "context in tokens, e.g. 8192 or 8k (default: as trained, at most 4096; eval: 512; bench: what it needs)", 1},
     {"threads", 't', "N", PM_U32, &pm_model_args.threads, "CPU threads (default: one per physical core)", 1, 1024},
     {"batch", 'b', "N", PM_U32, &pm_model_args.batch, "tokens of a prompt evaluated at a time (default: 512)", 1, 65536},
     {"exact", 0, NULL, PM_FLAG, &pm_model_args.exact, "float activations and a 32-bit cache: slower, for comparisons"},
@@ -64,28 +64,33 @@ pumice_sampling pm_sampling_get(void) {
 
 // ---- failures ----------------------------------------------------------------------------------------------------------------------
 
-int pm_failed(pumice_status status) {
-  static const struct {
-    int code;
-    const char *hint;
-  } rows[] = {
-      [PUMICE_OK] = {PM_EXIT_OK, NULL},
-      [PUMICE_ERR_ARGUMENT] = {PM_EXIT_WRONG_USE, NULL},
-      [PUMICE_ERR_IO] = {PM_EXIT_WRONG_USE, NULL},
-      [PUMICE_ERR_FORMAT] = {PM_EXIT_WRONG_USE,
-                             "The file is damaged, incomplete or of another kind: get it again, or look into it with 'pumice inspect'."},
-      [PUMICE_ERR_UNSUPPORTED] = {PM_EXIT_WRONG_USE, "'pumice inspect' shows what is in a file."},
-      [PUMICE_ERR_MEMORY] = {PM_EXIT_WRONG_USE, "A smaller --ctx or --batch needs less memory."},
-      [PUMICE_ERR_DEVICE] = {PM_EXIT_DEVICE, "'pumice doctor' shows what was found; --device cpu needs no driver."},
-      [PUMICE_ERR_DEVICE_LOST] = {PM_EXIT_DEVICE, "The driver gave up on the device: try a smaller --batch; 'pumice doctor' tests it."},
-      [PUMICE_ERR_CANCELLED] = {PM_EXIT_INTERRUPTED, NULL},
-  };
+static const char device_hint[] = "'pumice doctor' shows what was found; --device cpu needs no driver.";
+
+static const struct {
+  int code;
+  const char *hint;
+} failures[] = {
+    [PUMICE_OK] = {PM_EXIT_OK, NULL},
+    [PUMICE_ERR_ARGUMENT] = {PM_EXIT_WRONG_USE, NULL},
+    [PUMICE_ERR_IO] = {PM_EXIT_WRONG_USE, NULL},
+    [PUMICE_ERR_FORMAT] = {PM_EXIT_WRONG_USE,
+                           "The file is damaged, incomplete or of another kind: get it again, or look into it with 'pumice inspect'."},
+    [PUMICE_ERR_UNSUPPORTED] = {PM_EXIT_WRONG_USE, NULL},
+    [PUMICE_ERR_MEMORY] = {PM_EXIT_WRONG_USE, "A smaller --ctx or --batch needs less memory."},
+    [PUMICE_ERR_DEVICE] = {PM_EXIT_DEVICE, device_hint},
+    [PUMICE_ERR_DEVICE_LOST] = {PM_EXIT_DEVICE, "The driver gave up on the device: try a smaller --batch; 'pumice doctor' tests it."},
+    [PUMICE_ERR_CANCELLED] = {PM_EXIT_INTERRUPTED, NULL},
+};
+
+static int fail_with(pumice_status status, const char *hint) {
   pm_progress_clear();
-  if (status == PUMICE_OK || status == PUMICE_ERR_CANCELLED) return rows[status].code;
+  if (status == PUMICE_OK || status == PUMICE_ERR_CANCELLED) return failures[status].code;
   fprintf(stderr, "pumice: %s\n", pumice_error());
-  if (rows[status].hint) fprintf(stderr, "%s\n", rows[status].hint);
-  return rows[status].code;
+  if (hint) fprintf(stderr, "%s\n", hint);
+  return failures[status].code;
 }
+
+int pm_failed(pumice_status status) { return fail_with(status, failures[status].hint); }
 
 int pm_file_failed(const char *path) {
   fprintf(stderr, "pumice: %s: %s\n", path, strerror(errno));
@@ -135,6 +140,14 @@ static void print_note(const pumice_model *model) {
   if (*info.note) fprintf(stderr, "pumice: %s\n", info.note);
 }
 
+// Messages about a file begin with its path; what else goes wrong while a device was asked for is probably the device's.
+static int open_failed(const char *path, pumice_status status) {
+  const char *device = pm_model_args.device;
+  bool asked = device && strcmp(device, "auto") && strcmp(device, "cpu");
+  bool about_file = !strncmp(pumice_error(), path, strlen(path));
+  return asked && !about_file && status != PUMICE_ERR_MEMORY ? fail_with(status, device_hint) : pm_failed(status);
+}
+
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
   *model = NULL;
   int code = pm_model_check_path(path);
@@ -151,7 +164,7 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
                                   .validate = a->validate,
                                   .cache_dir = cache_dir(),
                                   .progress = pm_progress};
-  code = pm_failed(pumice_model_open(path, &options, model));
+  code = open_failed(path, pumice_model_open(path, &options, model));
   pm_progress_clear();
   if (!code) print_note(*model);
   return code;
