@@ -1,10 +1,3 @@
 #include "lanes_avx2.inc"
-#include "mm_common.h"
 
-#include "mm_unpack.inc"
-
-#include "mm_q8.inc"
-
-#include "mm_f32.inc"
-
-#include "mm_rows.inc"
+#include "mm_kernels.inc"

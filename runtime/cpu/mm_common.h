@@ -1,4 +1,4 @@
-// What every mm_<isa>.c begins with.
+// What every lanes_<isa>.inc begins with.
 #ifndef PM_CPU_MM_COMMON_H
 #define PM_CPU_MM_COMMON_H
 
