@@ -44,7 +44,7 @@ void pm_special_set_finish(pm_special_set *set) {
   pm_free(set->by_rank);
 }
 
-// The first of sorted[low] to sorted[high] whose byte at `depth` is at least b; all share what comes before and are longer.
+// The first of sorted[low] to sorted[high - 1] whose byte at `depth` is at least b; all share what comes before and are longer.
 static uint32_t lower_bound(const pm_special_set *set, uint32_t low, uint32_t high, uint32_t depth, int b) {
   while (low < high) {
     uint32_t mid = low + (high - low) / 2;
@@ -67,8 +67,9 @@ static const pm_special *longest_at(const pm_special_set *set, const char *text,
     while (low < high && set->sorted[low].bytes == depth) low++;  // the same text may stand there several times
     if (depth == most) break;
     b = (unsigned char)text[depth];
-    low = lower_bound(set, low, high, depth, b);
-    high = lower_bound(set, low, high, depth, b + 1);
+    if (low == high) break;
+    if ((unsigned char)set->sorted[low].text[depth] != b) low = lower_bound(set, low, high, depth, b);
+    if (low < high && (unsigned char)set->sorted[high - 1].text[depth] != b) high = lower_bound(set, low, high, depth, b + 1);
   }
   return found;
 }

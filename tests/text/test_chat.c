@@ -87,7 +87,7 @@ static void test_golden(void **state) {
 static void test_demo_model(void **state) {
   (void)state;
   pm_model_file *file;
-  pm_tokenizer *t;
+  pm_tokenizer *t = NULL;
   if (pm_model_file_open(PM_DEMO_MODEL, &(pm_model_file_desc){.header_only = true}, &file) || pm_tokenizer_create(file, &t))
     fail_msg("%s", pm_fail_message());
   const pm_chat_format *f = pm_chat_format_detect(file);

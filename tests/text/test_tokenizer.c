@@ -16,7 +16,7 @@
 static const pm_tokenize_flags plain = {0}, special = {.parse_special = true}, both = {.add_special = true, .parse_special = true};
 
 static pm_tokenizer *open_tokenizer(const char *path, pm_model_file **file) {
-  pm_tokenizer *t;
+  pm_tokenizer *t = NULL;
   if (pm_model_file_open(path, &(pm_model_file_desc){.header_only = true}, file) || pm_tokenizer_create(*file, &t))
     fail_msg("%s", pm_fail_message());
   return t;
@@ -532,7 +532,7 @@ static void test_hostile_texts(void **state) {
 // Special tokens of one letter repeated, on text of that letter: every place begins many candidates.
 static void test_hostile_specials(void **state) {
   (void)state;
-  enum { N_SPECIAL = 500, N = 1 << 20 };
+  enum { N_SPECIAL = 300, N = 1 << 18 };
   static char texts[N_SPECIAL][N_SPECIAL + 1];
   small_token tokens[N_SPECIAL];
   for (int i = 0; i < N_SPECIAL; i++) tokens[i] = (small_token){memset(texts[i], 'a', (size_t)i + 1), USER_DEFINED};
