@@ -140,7 +140,8 @@ static slot *find_slot(pm_cpu_executor *e, const pm_view *v, pm_cpu_act act, boo
   return oldest;
 }
 
-void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_cpu_act act, pm_rows rows) {
+void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_type weight, bool precise, pm_rows rows) {
+  pm_cpu_act act = pm_cpu_act_for(weight, e->exact || precise);
   bool ready;
   slot *s = find_slot(e, source, act, &ready);
   size_t item_bytes = pm_cpu_act_bytes(act, source->n), row_bytes = item_bytes * source->n_batch;

@@ -89,8 +89,9 @@ void pm_cpu_touches(pm_cpu_work *w, const void *what, bool write);
 // Puts a work into the first phase after everything that it conflicts with.
 void pm_cpu_append(pm_cpu_executor *e, const pm_cpu_work *w);
 
-// Makes the items of `source` ready for weights of a type, unless that was done before and still holds; fills w->in[i].
-void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_cpu_act act, pm_rows rows);
+// Makes the items of `source` ready for weights of a type, in float if `precise`, unless that was done before and still holds; fills
+// w->in[i].
+void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *source, pm_type weight, bool precise, pm_rows rows);
 
 // The buffer of sorted choices, with room for so many.
 pm_cpu_sort *pm_cpu_want_sort(pm_cpu_executor *e, uint32_t n_expert, uint32_t n_used);

@@ -88,8 +88,8 @@ static void run_glu(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t tile) {
 void pm_cpu_plan_experts_glu(pm_cpu_executor *e, const pm_op *op) {
   const pm_op_experts_glu *a = &op->experts_glu;
   pm_cpu_work w = {.spread = PM_CPU_TILES, .run = run_glu, .count = count_glu, .op = op};
-  pm_cpu_prepare(e, &w, 0, &a->x, pm_cpu_act_for(a->experts->gate->type, e->exact), PM_ROWS_ALL);
-  pm_cpu_prepare(e, &w, 1, &a->x, pm_cpu_act_for(a->experts->up->type, e->exact), PM_ROWS_ALL);
+  pm_cpu_prepare(e, &w, 0, &a->x, a->experts->gate->type, false, PM_ROWS_ALL);
+  pm_cpu_prepare(e, &w, 1, &a->x, a->experts->up->type, false, PM_ROWS_ALL);
   want_sorted(e, &w, &a->ids, a->experts);
   pm_cpu_writes(&w, &a->y);
   pm_cpu_append(e, &w);
@@ -135,7 +135,7 @@ static void run_down(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t tile) {
 void pm_cpu_plan_experts_down(pm_cpu_executor *e, const pm_op *op) {
   const pm_op_experts_down *a = &op->experts_down;
   pm_cpu_work w = {.spread = PM_CPU_TILES, .run = run_down, .count = count_down, .op = op};
-  pm_cpu_prepare(e, &w, 0, &a->x, pm_cpu_act_for(a->experts->down->type, e->exact), PM_ROWS_ALL);
+  pm_cpu_prepare(e, &w, 0, &a->x, a->experts->down->type, false, PM_ROWS_ALL);
   want_sorted(e, &w, &a->ids, a->experts);
   pm_cpu_reads(&w, &a->weights);
   pm_cpu_writes(&w, &a->y);

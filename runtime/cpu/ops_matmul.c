@@ -52,8 +52,8 @@ static void run_tile(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t tile) {
 void pm_cpu_plan_matmul(pm_cpu_executor *e, const pm_op *op) {
   const pm_op_matmul *a = &op->matmul;
   pm_cpu_work w = {.spread = PM_CPU_TILES, .run = run_tile, .count = count_tiles, .op = op};
-  pm_cpu_prepare(e, &w, 0, &a->x, pm_cpu_act_for(a->w->type, e->exact || a->precise), a->rows);
-  if (a->w_up) pm_cpu_prepare(e, &w, 1, &a->x, pm_cpu_act_for(a->w_up->type, e->exact || a->precise), a->rows);
+  pm_cpu_prepare(e, &w, 0, &a->x, a->w->type, a->precise, a->rows);
+  if (a->w_up) pm_cpu_prepare(e, &w, 1, &a->x, a->w_up->type, a->precise, a->rows);
   pm_cpu_writes(&w, &a->y);
   pm_cpu_append(e, &w);
 }

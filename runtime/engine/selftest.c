@@ -16,7 +16,7 @@ static const pm_case_step steps[] = {{1, 1, 1, 0}, {1, 0, 1, 130}, {35, 3, 2, 5}
       {PM_OP_EMBED, .type = id, .n_in = WIDTH(e), .n_out = 9},                                                    \
       {PM_OP_MATMUL, .type = id, .n_in = WIDTH(e), .n_out = 67},                                                  \
       {PM_OP_MATMUL, .type = id, .n_in = WIDTH(e), .n_out = 24, .n_batch = 4, .flags = PM_CASE_STRIDED},          \
-      {PM_OP_MATMUL, .type = id, .n_in = WIDTH(e), .n_out = 67, .flags = PM_CASE_ACCUMULATE},                     \
+      {PM_OP_MATMUL, .type = id, .n_in = WIDTH(e), .n_out = 67, .flags = PM_CASE_ACCUMULATE | PM_CASE_PRECISE},   \
       {PM_OP_MATMUL, .type = id, .n_in = WIDTH(e), .n_out = 130, .flags = PM_CASE_LOGITS},                        \
       {PM_OP_MATMUL, .type = id, .type_up = id, .n_in = WIDTH(e), .n_out = 40, .flags = PM_CASE_GATED},           \
       {PM_OP_EXPERTS_GLU, .type = id, .type_up = id, .n_in = WIDTH(e), .n_out = 40, .n_batch = 4, .n_expert = 8}, \

@@ -168,7 +168,13 @@ static pm_op build_matmul(builder *b) {
   } else {
     y = add_rows(b, has(b, PM_CASE_ACCUMULATE) ? IN_OUT : OUTPUT, c->n_out, n_batch);
   }
-  return (pm_op){.matmul = {w, up, x, y, has(b, PM_CASE_ACCUMULATE), rows_of(b)}};
+  return (pm_op){.matmul = {.w = w,
+                            .w_up = up,
+                            .x = x,
+                            .y = y,
+                            .accumulate = has(b, PM_CASE_ACCUMULATE),
+                            .precise = has(b, PM_CASE_PRECISE),
+                            .rows = rows_of(b)}};
 }
 
 static pm_op build_rope(builder *b) {
@@ -344,7 +350,7 @@ static bool is_product(const pm_case *c) { return c->op == PM_OP_MATMUL || c->op
 static double limit_of(const bench *b, const pm_case *c) {
   bool has_up = c->op == PM_OP_EXPERTS_GLU || c->flags & PM_CASE_GATED;
   bool quantized = pm_format_get(c->type)->block_elements > 1 || (has_up && pm_format_get(c->type_up)->block_elements > 1);
-  if (is_product(c) && quantized) return b->tested->nmse_quantized;
+  if (is_product(c) && quantized && !(c->flags & PM_CASE_PRECISE)) return b->tested->nmse_quantized;
   return c->op == PM_OP_MLA_CACHE && c->type == PM_TYPE_F16 && b->tested->nmse > 0 ? fmax(b->tested->nmse, 1e-7) : b->tested->nmse;
 }
 
@@ -374,9 +380,11 @@ static void compare(const bench *b, const pm_case *c, const port *p, const pm_ca
   if (*v->detail) return;
   if (p->kind == OUTPUT && n_written != written_values(p, s))
     BAD(v, "the reference wrote %llu values, expected %llu", (unsigned long long)n_written, (unsigned long long)written_values(p, s));
-  // Products are drawn to have a deviation near 1: few values that happen to be small must not make an error look large.
+  // Products are drawn to have a deviation near 1: few values that happen to be small must not make an error look large,
+  // and the mean of few errors scatters.
   if (is_product(c)) power = fmax(power, 0.3 * (double)n_written);
-  double limit = limit_of(b, c), nmse = power > 0 ? error / power : 0, single = 24 * sqrt(limit * power / fmax((double)n_written, 1));
+  double limit = limit_of(b, c) * (1 + 8 / fmax((double)n_written, 1)), nmse = power > 0 ? error / power : 0,
+         single = 24 * sqrt(limit * power / fmax((double)n_written, 1));
   v->nmse = fmax(v->nmse, nmse);
   if (nmse > limit) BAD(v, "error %.2e, limit %.2e", nmse, limit);
   if (most > single) BAD(v, "a value is off by %.2e, limit %.2e", most, single);
@@ -409,10 +417,9 @@ static void name_case(const pm_case *c, const pm_case_step *s, char *name, size_
   static const struct {
     uint32_t flag;
     const char *word;
-  } words[] = {{PM_CASE_GATED, " gated"},          {PM_CASE_ACCUMULATE, " accumulated"},
-               {PM_CASE_LOGITS, " logits"},        {PM_CASE_STRIDED, " strided"},
-               {PM_CASE_IN_PLACE, " in place"},    {PM_CASE_BIAS, " bias"},
-               {PM_CASE_NORMALIZE, " normalized"}, {PM_CASE_TIES, " ties"}};
+  } words[] = {{PM_CASE_GATED, " gated"},     {PM_CASE_ACCUMULATE, " accumulated"}, {PM_CASE_LOGITS, " logits"},
+               {PM_CASE_PRECISE, " precise"}, {PM_CASE_STRIDED, " strided"},        {PM_CASE_IN_PLACE, " in place"},
+               {PM_CASE_BIAS, " bias"},       {PM_CASE_NORMALIZE, " normalized"},   {PM_CASE_TIES, " ties"}};
   int at = snprintf(name, n, "%s %s %u", pm_op_name(c->op), pm_format_get(c->type)->name, c->n_in);
   if (c->n_out) at += snprintf(name + at, n - (size_t)at, "x%u", c->n_out);
   if (c->n_batch) at += snprintf(name + at, n - (size_t)at, "x%u", c->n_batch);

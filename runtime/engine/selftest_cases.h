@@ -12,6 +12,7 @@
 enum {
   PM_CASE_GATED = 1,       // MATMUL: with an up matrix of type_up
   PM_CASE_ACCUMULATE = 2,  // MATMUL
+  PM_CASE_PRECISE = 256,   // MATMUL: held to the limit of float activations
   PM_CASE_LOGITS = 4,      // NORM, MATMUL: over the rows that want logits; such a MATMUL writes the program's logits (one per group)
   PM_CASE_STRIDED = 8,     // views with gaps between items and rows
   PM_CASE_IN_PLACE = 16,   // ROPE

@@ -24,7 +24,7 @@ static const pm_case_step product_steps[] = {
       {PM_OP_MATMUL, .type = id, .n_in = SHORT(e), .n_out = 1},                                                                \
       {PM_OP_MATMUL, .type = id, .n_in = SHORT(e), .n_out = 70, .n_batch = 3, .flags = PM_CASE_STRIDED},                       \
       {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 35, .flags = PM_CASE_STRIDED | PM_CASE_ACCUMULATE},                 \
-      {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 128},                                                               \
+      {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 128, .flags = PM_CASE_PRECISE},                                     \
       {PM_OP_MATMUL, .type = id, .n_in = 2048, .n_out = 17},                                                                   \
       {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 67, .flags = PM_CASE_LOGITS},                                       \
       {PM_OP_MATMUL, .type = id, .type_up = id, .n_in = SHORT(e), .n_out = 33, .flags = PM_CASE_GATED},                        \
