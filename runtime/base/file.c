@@ -156,6 +156,7 @@ static pm_status flush(pm_file_writer *w) {
 }
 
 pm_status pm_file_writer_append(pm_file_writer *w, const void *src, size_t bytes) {
+  if (!bytes) return PM_OK;
   if (bytes > WRITE_BUFFER - w->used) PM_TRY(flush(w));
   if (bytes > WRITE_BUFFER) return write_all(w, src, bytes);
   memcpy(w->buffer + w->used, src, bytes);
