@@ -17,7 +17,7 @@ void meta_strings(meta_doc *d, const char *key, const char *const *texts, size_t
 void meta_i32s(meta_doc *d, const char *key, const int32_t *values, size_t n);
 void meta_f32s(meta_doc *d, const char *key, const float *values, size_t n);
 
-// Writes the file, opens it and removes it; frees what `d` holds. Fails the test if the file cannot be opened.
+// Writes the file, opens it and removes it; frees what `d` holds. Here and above, what cannot be done ends the program.
 pm_model_file *meta_open(meta_doc *d);
 
 #endif
