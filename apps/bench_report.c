@@ -32,7 +32,7 @@ void pm_bench_print_row(const pm_bench_row *row) {
 void pm_bench_print_tail(const pm_bench_report *r) {
   const pumice_model_info *i = &r->info;
   printf("\nmedian of %u; dispatches, barriers, submissions and allocations are per token\n", r->repeat);
-  printf("memory    weights %s (%s of them mapped), cache %s, scratch %s, staging %s; peak of the process %s\n",
+  printf("memory    weights %s, and %s mapped from the file, cache %s, scratch %s, staging %s; peak of the process %s\n",
          pm_bytes_text(i->bytes_weights), pm_bytes_text(i->bytes_weights_mapped), pm_bytes_text(i->bytes_kv),
          pm_bytes_text(i->bytes_scratch), pm_bytes_text(i->bytes_staging), pm_bytes_text(r->peak_rss));
   printf("J/token   n/a (%s)\n", no_energy);

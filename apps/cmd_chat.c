@@ -188,8 +188,8 @@ static void do_stats(chat *c, char *argument) {
   pumice_model_get_info(c->model, &c->info);
   if (c->n_answer) pm_answer_print_stats(&c->answer, stderr);
   fprintf(stderr, "context: %zu of %u tokens\n", pumice_session_length(c->session), c->info.n_ctx);
-  fprintf(stderr, "memory: weights %s, cache %s, scratch %s\n", pm_bytes_text(c->info.bytes_weights), pm_bytes_text(c->info.bytes_kv),
-          pm_bytes_text(c->info.bytes_scratch + c->info.bytes_staging));
+  fprintf(stderr, "memory: weights %s, cache %s, scratch %s\n", pm_bytes_text(c->info.bytes_weights + c->info.bytes_weights_mapped),
+          pm_bytes_text(c->info.bytes_kv), pm_bytes_text(c->info.bytes_scratch + c->info.bytes_staging));
 }
 
 static void do_help(chat *c, char *argument);
