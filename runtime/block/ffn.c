@@ -15,9 +15,10 @@ static pm_tensor *append_glu(pm_program *p, int32_t layer, const pm_ffn *ffn, co
   return h;
 }
 
-static void append_down(pm_program *p, int32_t layer, const pm_ffn *ffn, pm_tensor *h, pm_tensor *x) {
+static void append_down(pm_program *p, int32_t layer, const pm_ffn *ffn, pm_tensor *h, pm_tensor *x, bool precise) {
   pm_program_append(
-      p, (pm_op){PM_OP_MATMUL, layer, .matmul = {.w = ffn->down, .x = pm_view_rows(h), .y = pm_view_rows(x), .accumulate = true}});
+      p, (pm_op){PM_OP_MATMUL, layer,
+                 .matmul = {.w = ffn->down, .x = pm_view_rows(h), .y = pm_view_rows(x), .accumulate = true, .precise = precise}});
 }
 
 // The leading dense layers are where this family builds its massive activations (Sun et al. 2024, arXiv 2402.17762): 8-bit blocks there

@@ -3,9 +3,6 @@
 typedef enum device_class { ANY, CPU } device_class;
 enum { MANY = UINT32_MAX, NO_ROW = UINT32_MAX };
 
-// Vendors of Vulkan in software: Mesa and Google SwiftShader.
-enum { VENDOR_MESA = 0x10005, VENDOR_GOOGLE = 0x1ae0 };
-
 static const struct row {
   pm_op_kind op;
   device_class device;
@@ -32,8 +29,7 @@ uint32_t pm_gpu_pick_count(void) { return sizeof rows / sizeof *rows; }
 const char *pm_gpu_pick_text(uint32_t row) { return texts[row]; }
 
 static bool allowed(const struct row *row, const pm_gpu_traits *traits, pm_op_kind op) {
-  bool software = traits->vendor_id == VENDOR_MESA || traits->vendor_id == VENDOR_GOOGLE;
-  return row->op == op && (row->device == ANY || software);
+  return row->op == op && (row->device == ANY || traits->software);
 }
 
 pm_gpu_pick pm_gpu_pick_find(const pm_gpu_recorder *r, pm_gpu_shape shape) {

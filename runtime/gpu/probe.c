@@ -189,6 +189,7 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
       .max_invocations = min32(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]),
       .max_shared = limits->maxComputeSharedMemorySize,
       .vendor_id = a->properties.properties.vendorID,
+      .software = p->info.kind == PM_GPU_SOFTWARE,
   };
   p->size_control = a->size_features.subgroupSizeControl && a->size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
   p->full_subgroups = p->size_control && a->size_features.computeFullSubgroups;

@@ -24,6 +24,7 @@ typedef struct pm_gpu_traits {
   uint32_t max_invocations; // of a workgroup
   uint32_t max_shared;      // bytes
   uint32_t vendor_id;
+  bool software;            // a CPU
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
 

@@ -125,7 +125,7 @@ pm_status pm_gpu_run_step(pm_gpu *g, const pm_step *step) {
   PM_TRY(pm_gpu_recording_get(g, step->n_row, step->n_logit, &r));
   write_step(g, step);
   uint32_t n = r->n_piece;
-  if (step->n_logit) {
+  if (step->n_logit && g->program->logits) {
     PM_TRY(record_readback(g, step->n_logit));
     r->pieces[n] = g->readback_commands;
     r->costs[n++] = 0;

@@ -1,0 +1,390 @@
+// The public API: checks arguments, fills defaults, and forwards to the engine. Nothing is computed here.
+#include "pumice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "engine.h"
+#include "file.h"
+#include "generate.h"
+#include "memory.h"
+#include "selftest.h"
+#include "synth.h"
+#include "thread.h"
+
+struct pumice_model {
+  pm_engine *engine;
+  uint64_t allocations;  // before it was opened
+  pumice_progress_fn *progress;
+  void *user;
+};
+
+struct pumice_session {
+  pm_session *session;
+  pumice_model *model;
+};
+
+_Static_assert((int)PUMICE_ERR_CANCELLED == (int)PM_ERR_CANCELLED, "status values are shared");
+_Static_assert((int)PUMICE_ERR_CANCELLED == PM_STATUS_COUNT - 1, "every status has a public name");
+
+static pumice_status public_status(pm_status s) { return (pumice_status)s; }
+
+#define REQUIRE(condition, what) \
+  if (!(condition)) return public_status(pm_fail(PM_ERR_ARGUMENT, "%s: %s", __func__, what))
+
+const char *pumice_version(void) { return PUMICE_VERSION; }
+const char *pumice_error(void) { return pm_fail_message(); }
+
+const char *pumice_status_name(pumice_status status) {
+  static const char *const names[] = {"ok",           "wrong argument", "input/output error",
+                                      "wrong format", "not supported",  "out of memory",
+                                      "device error", "device lost",    "cancelled"};
+  return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
+}
+
+// Structs may be shorter than this build's (an older caller): copies what both know.
+static void copy_in(void *dst, size_t dst_size, const void *src) {
+  uint32_t n = 0;
+  if (src) memcpy(&n, src, sizeof n);
+  if (n > dst_size) n = (uint32_t)dst_size;
+  if (src) memcpy(dst, src, n);
+}
+
+static void copy_out(void *dst, const void *src, size_t src_size) {
+  uint32_t n, kept;
+  memcpy(&kept, dst, sizeof kept);
+  n = kept < src_size ? kept : (uint32_t)src_size;
+  memcpy(dst, src, n);
+  memcpy(dst, &kept, sizeof kept);
+}
+
+// ---- devices ----
+
+static pumice_device_kind public_kind(pm_gpu_kind kind) {
+  switch (kind) {
+    case PM_GPU_DISCRETE: return PUMICE_DEVICE_DISCRETE;
+    case PM_GPU_INTEGRATED: return PUMICE_DEVICE_INTEGRATED;
+    case PM_GPU_SOFTWARE: return PUMICE_DEVICE_SOFTWARE;
+    case PM_GPU_VIRTUAL:
+    case PM_GPU_OTHER: break;
+  }
+  return PUMICE_DEVICE_VIRTUAL;
+}
+
+static pumice_device_info cpu_info(void) {
+  pumice_device_info d = {
+      .kind = PUMICE_DEVICE_CPU, .usable = true, .memory_total = pm_memory_total(), .memory_free = pm_memory_available()};
+  snprintf(d.name, sizeof d.name, "CPU");
+  snprintf(d.driver, sizeof d.driver, "%s, %u physical cores", pm_cpu_path_name(), pm_thread_physical_cores());
+  return d;
+}
+
+static pumice_device_info gpu_info(const pm_gpu_info *g) {
+  pumice_device_info d = {
+      .kind = public_kind(g->kind), .usable = g->usable, .memory_total = g->memory_total, .memory_free = g->memory_free};
+  snprintf(d.name, sizeof d.name, "%s", g->name);
+  snprintf(d.driver, sizeof d.driver, "%s", g->driver);
+  snprintf(d.uuid, sizeof d.uuid, "%s", g->uuid);
+  snprintf(d.pci, sizeof d.pci, "%s", g->pci);
+  snprintf(d.features, sizeof d.features, "%s", g->features);
+  const char *why = g->reason;
+  if (g->usable && g->kind == PM_GPU_SOFTWARE && !*why) why = "a software driver: used only when named";
+  snprintf(d.reason, sizeof d.reason, "%s", why);
+  return d;
+}
+
+pumice_status pumice_devices(pumice_device_info *infos, uint32_t *n, char note[256]) {
+  REQUIRE(n && (infos || !*n), "n is NULL, or infos is");
+  enum { MAX_GPU = 16 };
+  pm_gpu_info *gpus = pm_alloc_zero(MAX_GPU, sizeof *gpus);
+  if (!gpus) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: list of devices"));
+  char why[256] = "";
+  uint32_t n_gpu = MAX_GPU;
+  pm_status status = pm_gpu_list(gpus, &n_gpu, why);
+  if (n_gpu > MAX_GPU) n_gpu = MAX_GPU;
+  if (note) snprintf(note, 256, "%s", why);
+  for (uint32_t i = 0; status == PM_OK && i < n_gpu + 1 && i < *n; i++) {
+    pumice_device_info d = i ? gpu_info(&gpus[i - 1]) : cpu_info();
+    copy_out(&infos[i], &d, sizeof d);
+  }
+  *n = n_gpu + 1;
+  pm_free(gpus);
+  return public_status(status);
+}
+
+pumice_status pumice_selftest(const char *device, pumice_selftest_fn *report, void *user) {
+  REQUIRE(report, "report is NULL");
+  return public_status(pm_selftest(device, report, user));
+}
+
+// ---- models ----
+
+// Adapts the public progress callback, which also says what is being done.
+static bool load_progress(void *user, float done) {
+  const pumice_model *m = user;
+  return m->progress(m->user, "load", done);
+}
+
+static bool prompt_progress(void *user, float done) {
+  const pumice_model *m = user;
+  return m->progress(m->user, "prompt", done);
+}
+
+pumice_status pumice_model_open(const char *path, const pumice_model_options *options, pumice_model **out) {
+  REQUIRE(path && out, "path or out is NULL");
+  *out = NULL;
+  pumice_model_options o = {0};
+  copy_in(&o, sizeof o, options);
+  pumice_model *m = pm_alloc_zero(1, sizeof *m);
+  if (!m) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: model"));
+  *m = (pumice_model){.allocations = pm_alloc_count(), .progress = o.progress, .user = o.user};
+  pm_engine_desc d = {.device = o.device,
+                      .n_ctx = o.n_ctx,
+                      .n_session = o.n_session,
+                      .n_thread = o.n_thread,
+                      .n_batch = o.n_batch,
+                      .exact = o.exact,
+                      .cache_f32 = o.cache_f32,
+                      .read_file = o.read_file,
+                      .validate = o.validate,
+                      .cache_dir = o.cache_dir,
+                      .progress = o.progress ? load_progress : NULL,
+                      .user = m};
+  pm_status status = pm_engine_open(path, &d, &m->engine);
+  if (status) return pm_free(m), public_status(status);
+  *out = m;
+  return PUMICE_OK;
+}
+
+void pumice_model_close(pumice_model *model) {
+  if (!model) return;
+  pm_engine_close(model->engine);
+  pm_free(model);
+}
+
+static void copy_meta(const pm_model_file *f, const char *key, char *dst, size_t n) {
+  const char *s = "";
+  size_t bytes = 0;
+  if (pm_meta_string(f, key, 0, &s, &bytes)) bytes = 0;
+  snprintf(dst, n, "%.*s", (int)(bytes < n ? bytes : n - 1), s);
+}
+
+// The format that most of the file's bytes are in.
+static const char *main_format(const pm_model_file *f) {
+  uint64_t best = 0;
+  const char *name = "";
+  for (size_t i = 0; pm_format_row(i); i++) {
+    uint64_t sum = 0;
+    for (uint64_t k = 0; k < pm_model_file_n_tensor(f); k++) {
+      const pm_file_tensor *t = pm_model_file_tensor(f, k);
+      if (t->type == (uint32_t)pm_format_row(i)->type) sum += t->bytes;
+    }
+    if (sum > best) best = sum, name = pm_format_row(i)->name;
+  }
+  return name;
+}
+
+void pumice_model_get_info(const pumice_model *model, pumice_model_info *info) {
+  const pm_engine *e = model->engine;
+  const pm_config *c = &e->model.config;
+  pm_memory_use use = e->backend->ops->memory(e->backend);
+  pumice_model_info i = {.file_bytes = pm_model_file_bytes(e->file),
+                         .n_layer = c->n_layer,
+                         .n_ctx_train = c->n_ctx_train,
+                         .n_ctx = e->kv.n_ctx,
+                         .n_vocab = c->n_vocab,
+                         .d_model = c->d_model,
+                         .n_expert = c->n_expert,
+                         .n_expert_used = c->n_expert_used,
+                         .n_thread = e->n_thread,
+                         .token_bos = pm_tokenizer_bos(e->tokenizer),
+                         .token_eos = pm_tokenizer_eos(e->tokenizer),
+                         .bytes_weights = use.weights,
+                         .bytes_weights_mapped = use.weights_mapped,
+                         .bytes_kv = use.kv,
+                         .bytes_scratch = use.scratch,
+                         .bytes_staging = use.staging};
+  copy_meta(e->file, "general.name", i.name, sizeof i.name);
+  snprintf(i.architecture, sizeof i.architecture, "%s", e->model.arch->name);
+  snprintf(i.file_type, sizeof i.file_type, "%s", main_format(e->file));
+  snprintf(i.device, sizeof i.device, "%s", e->device);
+  snprintf(i.note, sizeof i.note, "%s", e->note);
+  if (e->chat) snprintf(i.chat_format, sizeof i.chat_format, "%s", pm_chat_format_name(e->chat));
+  for (uint64_t k = 0; k < pm_model_file_n_tensor(e->file); k++) {
+    const uint64_t *ne = pm_model_file_tensor(e->file, k)->ne;
+    i.n_parameter += ne[0] * ne[1] * ne[2] * ne[3];
+  }
+  copy_out(info, &i, sizeof i);
+}
+
+void pumice_model_get_counters(const pumice_model *model, pumice_counters *counters) {
+  pm_backend_counters b = model->engine->backend->ops->counters(model->engine->backend);
+  pumice_counters c = {.steps = b.steps,
+                       .submissions = b.submissions,
+                       .dispatches = b.dispatches,
+                       .barriers = b.barriers,
+                       .allocations = pm_alloc_count() - model->allocations};
+  copy_out(counters, &c, sizeof c);
+}
+
+// ---- files ----
+
+pumice_status pumice_inspect(const char *path, pumice_inspect_key_fn *key, pumice_inspect_tensor_fn *tensor, void *user) {
+  REQUIRE(path, "path is NULL");
+  pm_model_file_desc how = {.header_only = true};
+  pm_model_file *f;
+  pm_status status = pm_model_file_open(path, &how, &f);
+  if (status) return public_status(status);
+  for (uint64_t i = 0; key && i < pm_model_file_n_meta(f); i++) {
+    const pm_meta *m = pm_model_file_meta(f, i);
+    char value[256];
+    pm_meta_print(f, m, value, sizeof value);
+    key(user, m->key, pm_meta_type_name(m->type), value);
+  }
+  for (uint64_t i = 0; tensor && i < pm_model_file_n_tensor(f); i++) {
+    const pm_file_tensor *t = pm_model_file_tensor(f, i);
+    tensor(user, t->name, pm_format_find(t->type)->name, t->ne, t->n_dim, t->bytes, t->shard);
+  }
+  pm_model_file_close(f);
+  return PUMICE_OK;
+}
+
+// Adapts the public progress callback for synth.
+static bool synth_progress(void *user, float done) {
+  const pumice_synth_options *o = user;
+  return o->progress(o->user, "write", done);
+}
+
+pumice_status pumice_synth(const char *path, const pumice_synth_options *options) {
+  REQUIRE(path && options && options->shape, "path, options or the shape is NULL");
+  pumice_synth_options o = {0};
+  copy_in(&o, sizeof o, options);
+  pm_synth_options s = {
+      .shape = o.shape, .mix = o.mix, .n_layer = o.n_layer, .seed = o.seed, .progress = o.progress ? synth_progress : NULL, .user = &o};
+  return public_status(pm_synth(path, &s));
+}
+
+const char *pumice_synth_shape(uint32_t i) { return pm_synth_shape(i); }
+const char *pumice_synth_mix(uint32_t i) { return pm_synth_mix(i); }
+
+// ---- text ----
+
+pumice_status pumice_tokenize(const pumice_model *model, const char *text, size_t bytes, uint32_t flags, int32_t *tokens, size_t *n) {
+  REQUIRE(model && (text || !bytes) && n && (tokens || !*n), "an argument is NULL");
+  pm_tokenize_flags f = {.add_special = flags & PUMICE_ADD_BOS, .parse_special = flags & PUMICE_PARSE_SPECIAL};
+  return public_status(pm_tokenize(model->engine->tokenizer, text, bytes, f, tokens, n));
+}
+
+const char *pumice_token_bytes(const pumice_model *model, int32_t token, bool special, size_t *n) {
+  return pm_token_bytes(model->engine->tokenizer, token, special, n);
+}
+
+bool pumice_token_is_end(const pumice_model *model, int32_t token) { return pm_token_is_end(model->engine->tokenizer, token); }
+
+pumice_status pumice_chat_render(const pumice_model *model, const pumice_message *messages, size_t n_message, bool add_generation_prompt,
+                                 bool thinking, char *buffer, size_t *n) {
+  REQUIRE(model && (messages || !n_message) && n && (buffer || !*n), "an argument is NULL");
+  const pm_engine *e = model->engine;
+  if (!e->chat)
+    return public_status(pm_fail(PM_ERR_UNSUPPORTED, "%s: its chat template is missing or not one that is known; use plain completion",
+                                 pm_model_file_path(e->file)));
+  pm_message *copy = pm_alloc_zero(n_message, sizeof *copy);
+  if (!copy) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: messages"));
+  for (size_t i = 0; i < n_message; i++) copy[i] = (pm_message){messages[i].role, messages[i].content};
+  pm_status status = pm_chat_render(e->chat, e->tokenizer, copy, n_message, add_generation_prompt, thinking, buffer, n);
+  pm_free(copy);
+  return public_status(status);
+}
+
+// ---- sessions ----
+
+pumice_status pumice_session_create(pumice_model *model, pumice_session **out) {
+  REQUIRE(model && out, "model or out is NULL");
+  *out = NULL;
+  pumice_session *s = pm_alloc_zero(1, sizeof *s);
+  if (!s) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: session"));
+  pm_status status = pm_session_create(model->engine, &s->session);
+  if (status) return pm_free(s), public_status(status);
+  s->model = model;
+  s->session->progress = model->progress ? prompt_progress : NULL;
+  s->session->user = model;
+  *out = s;
+  return PUMICE_OK;
+}
+
+void pumice_session_destroy(pumice_session *session) {
+  if (!session) return;
+  pm_session_destroy(session->session);
+  pm_free(session);
+}
+
+pumice_status pumice_session_sync(pumice_session *session, const int32_t *tokens, size_t n, size_t *n_reused) {
+  REQUIRE(session && (tokens || !n), "session or tokens is NULL");
+  return public_status(pm_session_sync(session->session, tokens, n, n_reused));
+}
+
+pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits, void *user) {
+  REQUIRE(session && (tokens || !n), "session or tokens is NULL");
+  return public_status(pm_session_eval(session->session, tokens, n, all_logits, user));
+}
+
+size_t pumice_session_length(const pumice_session *session) { return session->session->length; }
+
+pumice_status pumice_session_rewind(pumice_session *session, size_t length) {
+  REQUIRE(session, "session is NULL");
+  return public_status(pm_session_rewind(session->session, length));
+}
+
+const float *pumice_session_logits(const pumice_session *session) { return session->session->has_logits ? session->session->logits : NULL; }
+
+pumice_status pumice_session_save(pumice_session *session, const char *path) {
+  REQUIRE(session && path, "session or path is NULL");
+  return public_status(pm_session_save(session->session, path));
+}
+
+pumice_status pumice_session_load(pumice_session *session, const char *path) {
+  REQUIRE(session && path, "session or path is NULL");
+  return public_status(pm_session_load(session->session, path));
+}
+
+void pumice_session_cancel(pumice_session *session) { atomic_store(&session->session->cancel, true); }
+
+// ---- generation ----
+
+typedef struct receiver {
+  pumice_text_fn *text;
+  void *user;
+} receiver;
+
+static bool forward_text(void *user, bool thinking, const char *text, size_t bytes) {
+  const receiver *r = user;
+  return !r->text || r->text(r->user, thinking ? PUMICE_THINKING : PUMICE_TEXT, text, bytes);
+}
+
+static float or_default(float value, float otherwise) { return value == 0 ? otherwise : value; }
+
+pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text, void *user,
+                              pumice_result *result) {
+  REQUIRE(session, "session is NULL");
+  pumice_sampling o = {0};
+  copy_in(&o, sizeof o, sampling);
+  REQUIRE(o.temperature >= 0 && o.top_p >= 0 && o.repeat_penalty >= 0, "temperature, top_p and repeat_penalty cannot be negative");
+  pm_sampler_desc d = {.greedy = o.greedy,
+                       .temperature = or_default(o.temperature, 0.8f),
+                       .top_k = o.top_k ? o.top_k : 40,
+                       .top_p = or_default(o.top_p, 0.95f),
+                       .min_p = or_default(o.min_p, 0.05f),
+                       .repeat_penalty = or_default(o.repeat_penalty, 1),
+                       .presence_penalty = o.presence_penalty,
+                       .frequency_penalty = o.frequency_penalty,
+                       .penalty_last_n = o.penalty_last_n ? o.penalty_last_n : 64};
+  double start = pm_clock_seconds();
+  uint64_t seed = o.seed ? o.seed : (uint64_t)(start * 1e9);
+  receiver r = {text, user};
+  pm_generated g;
+  pm_status status = pm_generate(session->session, &d, seed, max_tokens, forward_text, &r, &g);
+  pumice_result out = {.stop = (pumice_stop)g.stop, .n_token = g.n_token, .seconds = pm_clock_seconds() - start};
+  if (result) copy_out(result, &out, sizeof out);
+  return public_status(status);
+}
