@@ -380,7 +380,7 @@ static int choose_device(void) {
   uint32_t n = 16;
   pm_backend *b;
   if (pm_gpu_list(infos, &n, why) || !n) {
-    printf("skipped: %s\n", why[0] ? why : "no Vulkan device");
+    printf("skip: %s\n", why[0] ? why : "no Vulkan device");
     return SKIP;
   }
   const char *wanted = getenv("PUMICE_TEST_DEVICE");
@@ -393,7 +393,7 @@ static int choose_device(void) {
     status = open_backend(false, NULL, &b);
   }
   if (status) {
-    printf("%s: %s\n", status == PM_ERR_UNSUPPORTED ? "skipped" : "failed", pm_fail_message());
+    printf("%s: %s\n", status == PM_ERR_UNSUPPORTED ? "skip" : "failed", pm_fail_message());
     return status == PM_ERR_UNSUPPORTED ? SKIP : 1;
   }
   b->ops->destroy(b);
