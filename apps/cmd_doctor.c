@@ -20,9 +20,9 @@ typedef struct tally {
 static bool on_kernel(void *user, const char *kernel, bool passed, double worst_error, const char *detail) {
   tally *t = user;
   passed ? t->n_passed++ : t->n_failed++;
-  printf("  %s%-6s%s %-44s error %8.2e", pm_style(stdout, passed ? PM_GREEN : PM_RED), passed ? "ok" : "FAILED", pm_style(stdout, PM_PLAIN),
-         kernel, worst_error);
-  printf(detail && *detail ? "  %s\n" : "\n", detail ? detail : "");
+  printf("  %s%-6s%s error %8.2e  %s", pm_style(stdout, passed ? PM_GREEN : PM_RED), passed ? "ok" : "FAILED", pm_style(stdout, PM_PLAIN),
+         worst_error, kernel);
+  printf(detail && *detail ? ": %s\n" : "\n", detail ? detail : "");
   fflush(stdout);
   return !pm_interrupted();
 }
