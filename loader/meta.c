@@ -1,4 +1,5 @@
 // Metadata values: typed reading and printing.
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,8 +120,9 @@ pm_status pm_meta_f32(const pm_model_file *f, const char *key, uint64_t index, f
     case REAL: d = real_value(v); break;
     default: return wrong_type(f, e, v, "a number");
   }
-  if (isfinite(d) && fabs(d) > 3.4028234663852886e38)
-    PM_FAIL(PM_ERR_FORMAT, "%s: %s is %g, expected a number that fits in 32 bits", f->shards[e->shard].path, key, d);
+  bool score = e->meta.type == PM_META_ARRAY && isinf(d);  // vocabularies may say that a token is never wanted
+  if (!score && !(fabs(d) <= FLT_MAX))
+    PM_FAIL(PM_ERR_FORMAT, "%s: %s is %g, expected a finite number that fits in 32 bits", f->shards[e->shard].path, key, d);
   *out = (float)d;
   return PM_OK;
 }

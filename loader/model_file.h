@@ -62,9 +62,10 @@ uint64_t pm_model_file_n_meta(const pm_model_file *f);
 const pm_meta *pm_model_file_meta(const pm_model_file *f, uint64_t i);
 const pm_meta *pm_model_file_find_meta(const pm_model_file *f, const char *key);
 
-// Typed values: any integer type in range is accepted for integers, f32/f64 (and integers) for floats. Absent key: `*out` keeps its value
-// and PM_OK is returned (the default is what was there). Wrong type or range: PM_ERR_FORMAT naming file, key and what was expected. `index`
-// is the element of an array; for a scalar any index gives the scalar (per-layer values may be either).
+// Typed values: any integer type in range is accepted for integers, f32/f64 (and integers) for floats, which must be finite (infinities are
+// accepted in arrays). Absent key: `*out` keeps its value and PM_OK is returned (the default is what was there). Wrong type or range:
+// PM_ERR_FORMAT naming file, key and what was expected. `index` is the element of an array; for a scalar any index gives the scalar
+// (per-layer values may be either).
 pm_status pm_meta_u32(const pm_model_file *f, const char *key, uint64_t index, uint32_t *out) PM_MUST_USE;
 pm_status pm_meta_i64(const pm_model_file *f, const char *key, uint64_t index, int64_t *out) PM_MUST_USE;
 pm_status pm_meta_f32(const pm_model_file *f, const char *key, uint64_t index, float *out) PM_MUST_USE;

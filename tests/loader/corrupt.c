@@ -148,7 +148,7 @@ static void save_set_cyclic(gguf_doc *d, const corruption *c, char *path) {
   shard_path(path, (uint32_t)c->n - 1, SET, to);
   corrupt_write_set(d, path, SET);
   unlink(from);
-  if (symlink(to, from) != 0) abort();
+  if (symlink(strrchr(to, '/') + 1, from) != 0) abort();
 }
 
 static void save_set_from_second(gguf_doc *d, const corruption *c, char *path) {
@@ -217,7 +217,7 @@ static void save_set_spoiled(gguf_doc *d, const corruption *c, char *path) {
 
 static const corruption ROWS[] = {
     SAVE_ROW("no-file", IO, "No such file", NULL, save_nothing, NULL, 0),
-    SAVE_ROW("folder", IO, "directory", NULL, save_folder, NULL, 0),
+    SAVE_ROW("folder", IO, NULL, NULL, save_folder, NULL, 0),
     SAVE_ROW("empty", FORMAT, "empty", NULL, save_text, "", 0),
     SAVE_ROW("one-byte", FORMAT, "not a GGUF file", NULL, save_text, "G", 1),
     SAVE_ROW("text", FORMAT, "not a GGUF file", "Once upo", save_text, "Once upon a time", 16),
@@ -330,6 +330,7 @@ static const corruption ROWS[] = {
     MODEL_ROW("no-kv-lora-rank", FORMAT, "kv_lora_rank", NULL, remove_key, "deepseek2.attention.kv_lora_rank", 0),
     MODEL_ROW("no-epsilon", FORMAT, "layer_norm_rms_epsilon", NULL, remove_key, "deepseek2.attention.layer_norm_rms_epsilon", 0),
     MODEL_ROW("epsilon-nan", FORMAT, "layer_norm_rms_epsilon", NULL, set_f32, "deepseek2.attention.layer_norm_rms_epsilon", 0x7fc00000),
+    MODEL_ROW("scale-infinite", FORMAT, "expert_weights_scale", NULL, set_f32, "deepseek2.expert_weights_scale", 0x7f800000),
     MODEL_ROW("block-count-0", FORMAT, "block_count", NULL, set_u32, "deepseek2.block_count", 0),
     MODEL_ROW("block-count-huge", FORMAT, "block_count", NULL, set_u32, "deepseek2.block_count", UINT32_MAX),
     MODEL_ROW("block-count-4", FORMAT, "blk.3.", NULL, set_u32, "deepseek2.block_count", 4),

@@ -46,6 +46,8 @@ static pm_model_file *open_values(void) {
   SET(d, "u64", DOC_U64, uint64_t, UINT64_MAX);
   SET(d, "i64", DOC_I64, int64_t, -5000000000);
   SET(d, "f64", DOC_F64, double, 1e300);
+  SET(d, "nan", DOC_F32, float, NAN);
+  SET(d, "infinite", DOC_F64, double, INFINITY);
   doc_set_string(d, "string", "a\nb\33[1m \xe2\x9c\x93 \xff");
   doc_set_array(d, "u16s", DOC_U16, 3, (uint16_t[]){1, 2, 65535}, 6);
   doc_set_array(d, "bools", DOC_BOOL, 2, "\0\1", 2);
@@ -102,6 +104,8 @@ static void wrong_types(void **state) {
   assert_int_equal(pm_meta_u32(f, "strings", 0, &u), PM_ERR_FORMAT);
   assert_int_equal(pm_meta_f32(f, "f64", 0, &s), PM_ERR_FORMAT);
   assert_int_equal(pm_meta_f32(f, "string", 0, &s), PM_ERR_FORMAT);
+  assert_int_equal(pm_meta_f32(f, "nan", 0, &s), PM_ERR_FORMAT);
+  assert_int_equal(pm_meta_f32(f, "infinite", 0, &s), PM_ERR_FORMAT);
   assert_int_equal(pm_meta_bool(f, "u8", 0, &b), PM_ERR_FORMAT);
   assert_int_equal(pm_meta_string(f, "u8", 0, &text, &n), PM_ERR_FORMAT);
   assert_int_equal(pm_meta_u32(f, "u16s", 3, &u), PM_ERR_FORMAT);
@@ -136,7 +140,7 @@ static void other_values(void **state) {
   assert_null(pm_model_file_find_meta(f, "absent"));
   assert_int_equal(pm_model_file_find_meta(f, "strings")->count, 3);
   assert_int_equal(pm_model_file_find_meta(f, "u8")->count, 1);
-  assert_int_equal(pm_model_file_n_meta(f), 17);
+  assert_int_equal(pm_model_file_n_meta(f), 19);
   assert_string_equal(pm_model_file_meta(f, 0)->key, "u8");
   assert_int_equal(pm_model_file_n_tensor(f), 0);
   assert_null(pm_model_file_find_tensor(f, "output.weight"));
