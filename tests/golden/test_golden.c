@@ -211,14 +211,14 @@ static void test_pebble_default(void **state) {
 int main(int argc, char **argv) {
   on_gpu = argc > 1 && !strcmp(argv[1], "gpu");
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-v2lite"),
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-v2lite-legacy"),
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-v2"),
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-v3"),
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-moonlight"),
-      cmocka_unit_test_prestate(test_mini, (void *)"mini-glm"),
-      cmocka_unit_test(test_pebble_exact),
-      cmocka_unit_test(test_pebble_default),
+      {"mini-v2lite", test_mini, NULL, NULL, (void *)"mini-v2lite"},
+      {"mini-v2lite-legacy", test_mini, NULL, NULL, (void *)"mini-v2lite-legacy"},
+      {"mini-v2", test_mini, NULL, NULL, (void *)"mini-v2"},
+      {"mini-v3", test_mini, NULL, NULL, (void *)"mini-v3"},
+      {"mini-moonlight", test_mini, NULL, NULL, (void *)"mini-moonlight"},
+      {"mini-glm", test_mini, NULL, NULL, (void *)"mini-glm"},
+      {"pebble, exact mode", test_pebble_exact, NULL, NULL, NULL},
+      {"pebble, default mode", test_pebble_default, NULL, NULL, NULL},
   };
   return cmocka_run_group_tests_name(on_gpu ? "golden values on Vulkan" : "golden values on the CPU", tests, NULL, NULL);
 }

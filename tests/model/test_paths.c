@@ -215,12 +215,12 @@ static void test_limits(void **state) {
 int main(int argc, char **argv) {
   on_gpu = argc > 1 && !strcmp(argv[1], "gpu");
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_prestate(test_paths, (void *)"mini-v2lite.gguf"),
-      cmocka_unit_test_prestate(test_paths, (void *)"mini-v3.gguf"),
-      cmocka_unit_test_prestate(test_snapshot, (void *)"mini-v3.gguf"),
-      cmocka_unit_test_prestate(test_sessions, (void *)"mini-v2.gguf"),
-      cmocka_unit_test(test_no_allocation),
-      cmocka_unit_test(test_limits),
+      {"prompt, steps, rewind, sync: mini-v2lite", test_paths, NULL, NULL, (void *)"mini-v2lite.gguf"},
+      {"prompt, steps, rewind, sync: mini-v3", test_paths, NULL, NULL, (void *)"mini-v3.gguf"},
+      {"saved session", test_snapshot, NULL, NULL, (void *)"mini-v3.gguf"},
+      {"several sessions", test_sessions, NULL, NULL, (void *)"mini-v2.gguf"},
+      {"no allocation per token", test_no_allocation, NULL, NULL, NULL},
+      {"limits", test_limits, NULL, NULL, NULL},
   };
   return cmocka_run_group_tests_name(on_gpu ? "ways of running, Vulkan" : "ways of running, CPU", tests, NULL, NULL);
 }
