@@ -77,7 +77,7 @@ static pm_status reserve(pm_vocab *v, size_t bytes) {
   }
   size_t needed = v->at[v->n_symbol] + bytes;
   if (needed > UINT32_MAX) PM_FAIL(PM_ERR_FORMAT, "the vocabulary has more than 4 GiB of text");
-  if (needed > v->text_capacity) {
+  if (needed >= v->text_capacity) {  // so that there is a text even if all are empty
     size_t wanted = needed + v->text_capacity + 4096;
     char *text = pm_realloc(v->text, wanted);
     if (!text) PM_FAIL(PM_ERR_MEMORY, "out of memory: vocabulary, %zu bytes", wanted);
