@@ -72,10 +72,10 @@ void meta_f32s(meta_doc *d, const char *key, const float *values, size_t n) {
 }
 
 pm_model_file *meta_open(meta_doc *d) {
-  char path[] = "meta_doc_XXXXXX";
+  char path[] = "/tmp/meta_doc_XXXXXX";
   int fd = mkstemp(path);
   FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
-  must(f, "no temporary file here");
+  must(f, "no temporary file");
   const uint32_t version = 3;
   const uint64_t counts[2] = {0, d->n_key};
   fwrite("GGUF", 1, 4, f);
