@@ -14,7 +14,7 @@ struct pm_merge_symbol {
   uint32_t result;  // symbol
 };
 
-// Greater scores get lower orders; finite scores never get NONE.
+// Greater scores get lower orders. NaN alone could get NONE, and reading a file refuses it.
 static uint32_t order_of_score(float score) {
   uint32_t u = pm_f32_bits(score);
   return u & 0x80000000u ? u : ~(u | 0x80000000u);

@@ -1,6 +1,5 @@
 #include "tokenizer_vocab.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -324,10 +323,7 @@ pm_status pm_vocab_load_spm(pm_vocab *v, const pm_model_file *f) {
   PM_TRY(parallel_array(v, f, KEY_SCORES, &present));
   if (!present) PM_FAIL(PM_ERR_FORMAT, "%s: " KEY_SCORES " is missing, expected one number per token", pm_model_file_path(f));
   PM_NEW(&v->score, v->n_token, "token scores");
-  for (uint32_t i = 0; i < v->n_token; i++) {
-    PM_TRY(pm_meta_f32(f, KEY_SCORES, i, &v->score[i]));
-    if (!isfinite(v->score[i])) PM_FAIL(PM_ERR_FORMAT, "%s: " KEY_SCORES "[%u] is not a finite number", pm_model_file_path(f), i);
-  }
+  for (uint32_t i = 0; i < v->n_token; i++) PM_TRY(pm_meta_f32(f, KEY_SCORES, i, &v->score[i]));
   return PM_OK;
 }
 

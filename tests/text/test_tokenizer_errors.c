@@ -49,6 +49,7 @@ static void types_byte(meta_doc *d) { meta_i32s(d, K "token_type", (int32_t[]){3
 static void scores_few(meta_doc *d) { meta_f32s(d, K "scores", scores, 1); }
 static void scores_strings(meta_doc *d) { meta_strings(d, K "scores", texts, 4); }
 static void scores_nan(meta_doc *d) { meta_f32s(d, K "scores", (float[]){0, 0, NAN, 0}, 4); }
+static void scores_infinite(meta_doc *d) { meta_f32s(d, K "scores", (float[]){INFINITY, 0, -INFINITY, 0}, 4); }
 static void merges_one_word(meta_doc *d) { meta_strings(d, K "merges", (const char *[]){"a b", "ab"}, 2); }
 static void merges_empty_text(meta_doc *d) { meta_strings(d, K "merges", (const char *[]){"a b", ""}, 2); }
 static void merges_no_right(meta_doc *d) { meta_strings(d, K "merges", (const char *[]){"ab "}, 1); }
@@ -92,7 +93,7 @@ static const struct wrong {
     {"llama", "scores", nothing, PM_ERR_FORMAT, {K "scores", "missing", "one number per token"}},
     {"llama", "scores", scores_few, PM_ERR_FORMAT, {K "scores", "1 elements", "expected 4"}},
     {"llama", "scores", scores_strings, PM_ERR_FORMAT, {K "scores", "string", "numbers"}},
-    {"llama", "scores", scores_nan, PM_ERR_FORMAT, {K "scores[2]", "finite"}},
+    {"llama", "scores", scores_nan, PM_ERR_FORMAT, {K "scores", "nan", "finite"}},
     {"gpt2", "merges", nothing, PM_ERR_FORMAT, {K "merges", "missing", "array of strings"}},
     {"gpt2", "merges", merges_one_word, PM_ERR_FORMAT, {K "merges[1]", "space"}},
     {"gpt2", "merges", merges_empty_text, PM_ERR_FORMAT, {K "merges[1]", "space"}},
@@ -125,14 +126,19 @@ static void test_wrong(void **state) {
   pm_model_file_close(file);
 }
 
-// The same vocabulary with nothing wrong, and with what may be left out.
+// The same vocabulary with nothing wrong, with what may be left out, and with what is odd but allowed.
 static void test_sound(void **state) {
   (void)state;
-  static const char *const models[][2] = {{"gpt2", ""},     {"gpt2", "token_type"}, {"gpt2", "scores"},     {"llama", ""},
-                                          {"llama", "pre"}, {"llama", "merges"},    {"llama", "token_type"}};
-  for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+  static const struct {
+    const char *model, *without;
+    void (*put)(meta_doc *d);
+  } sounds[] = {
+      {"gpt2", "", nothing},     {"gpt2", "token_type", nothing}, {"gpt2", "scores", nothing},      {"llama", "", nothing},
+      {"llama", "pre", nothing}, {"llama", "merges", nothing},    {"llama", "token_type", nothing}, {"llama", "scores", scores_infinite}};
+  for (size_t i = 0; i < sizeof sounds / sizeof *sounds; i++) {
     meta_doc d = {0};
-    sound(&d, models[i][0], models[i][1]);
+    sound(&d, sounds[i].model, sounds[i].without);
+    sounds[i].put(&d);
     pm_model_file *file = meta_open(&d);
     pm_tokenizer *t;
     if (pm_tokenizer_create(file, &t)) fail_msg("%s", pm_fail_message());
