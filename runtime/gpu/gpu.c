@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "thread.h"
 
 static const double piece_cost = 128 << 20, submit_seconds = 0.1;
 static const uint64_t staging_half = 8u << 20, staging_half_mapped = 1u << 20;  // the latter only reads
@@ -30,13 +31,15 @@ static void destroy(pm_backend *b) {
 
 // ---- load ----
 
-// Every kind of recording once, dry: finds the temporaries' sizes and whether each kernel is there.
-static pm_status size_temps(pm_gpu *g) {
+// Every kind of recording once, dry: finds the temporaries' sizes, whether each kernel is there, and what record_common will need.
+static pm_status record_dry(pm_gpu *g) {
   const pm_program *p = g->program;
   pm_gpu_recorder r = {.device = &g->device, .pipelines = &g->pipelines, .program = p, .temps = &g->temps};
   for (uint64_t n = 1; n < 2ull * p->max_rows; n *= 2) {
     uint32_t rows = pm_gpu_bucket_rows(p, n < p->max_rows ? (uint32_t)n : p->max_rows);
+    r.want = rows == 1 || rows == p->max_rows;
     PM_TRY(pm_gpu_record_dry(&r, rows, 1));
+    r.want = false;
     PM_TRY(pm_gpu_record_dry(&r, rows, pm_gpu_bucket_logits(p, rows, rows)));
   }
   return PM_OK;
@@ -138,11 +141,12 @@ static pm_status record_common(pm_gpu *g) {
 
 static pm_status load(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user) {
   pm_gpu *g = (pm_gpu *)b;
+  pm_team *team;
   if (g->program) PM_FAIL(PM_ERR_ARGUMENT, "this backend has a program already");
   PM_TRY(pm_gpu_device_check(&g->device));
   PM_TRY(pm_program_check(p));
   g->program = p;
-  PM_TRY(size_temps(g));
+  PM_TRY(record_dry(g));
   PM_TRY(pm_gpu_plan_init(&g->plan, p, g->temps.items, g->temps.n, g->device.probe.max_buffer));
   pm_vk_lock(&g->device.vk);
   pm_status status = check_room(g);
@@ -150,7 +154,11 @@ static pm_status load(pm_backend *b, pm_program *p, pm_progress_fn *progress, vo
   PM_TRY(status);
   PM_TRY(allocate(g));
   PM_TRY(make_set(g));
-  PM_TRY(pm_gpu_upload(g, progress, user));
+  PM_TRY(pm_team_create(0, &team));
+  pm_gpu_pipelines_make(&g->device, &g->pipelines, team);
+  status = pm_gpu_upload(g, team, progress, user);
+  pm_team_destroy(team);
+  PM_TRY(status);
   PM_TRY(record_common(g));
   return pm_gpu_device_check(&g->device);
 }

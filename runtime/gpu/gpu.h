@@ -38,7 +38,7 @@ typedef struct pm_gpu {
 pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) PM_MUST_USE;
 
 // upload.c: fills the weights and expert tables, zeroes cache and scratch.
-pm_status pm_gpu_upload(pm_gpu *g, pm_progress_fn *progress, void *user) PM_MUST_USE;
+pm_status pm_gpu_upload(pm_gpu *g, pm_team *team, pm_progress_fn *progress, void *user) PM_MUST_USE;
 
 // submit.c: a recording for a step of that many rows, made if need be; and a step from its first byte to its last.
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) PM_MUST_USE;

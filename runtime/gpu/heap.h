@@ -2,7 +2,7 @@
 #ifndef PM_GPU_HEAP_H
 #define PM_GPU_HEAP_H
 
-#include "device.h"
+#include "gpu_device.h"
 
 typedef enum pm_gpu_use {
   PM_GPU_DEVICE,  // kernels work here; mapped too where the device's main memory is (integrated, resizable BAR, software)

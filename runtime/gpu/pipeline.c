@@ -159,7 +159,8 @@ const pm_gpu_spirv *pm_gpu_kernel_find(const pm_gpu_device *d, const char *name)
   return k && !(k->needs & ~d->probe.needs) ? k : NULL;
 }
 
-static pm_status create_pipeline(pm_gpu_device *d, const pm_gpu_pipelines *p, pm_gpu_pipeline *item) {
+// Called from many threads at once: the driver locks its cache itself, and nothing else is shared.
+static VkResult make(const pm_gpu_device *d, const pm_gpu_pipelines *p, pm_gpu_pipeline *item) {
   VkSpecializationMapEntry entries[PM_GPU_CONSTANTS];
   for (uint32_t i = 0; i < item->n_constant; i++) entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
   VkSpecializationInfo constants = {
@@ -167,7 +168,8 @@ static pm_status create_pipeline(pm_gpu_device *d, const pm_gpu_pipelines *p, pm
   VkShaderModuleCreateInfo code = {
       .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = item->kernel->bytes, .pCode = item->kernel->words};
   VkShaderModule module;
-  PM_GPU(d, d->fn.vkCreateShaderModule(d->handle, &code, NULL, &module), "vkCreateShaderModule");
+  VkResult result = d->fn.vkCreateShaderModule(d->handle, &code, NULL, &module);
+  if (result) return result;
   uint32_t subgroup = d->probe.traits.subgroup;
   bool whole = item->n_constant && item->constants[0] % subgroup == 0;  // full subgroups are promised only then
   VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
@@ -183,23 +185,23 @@ static pm_status create_pipeline(pm_gpu_device *d, const pm_gpu_pipelines *p, pm
                 .pSpecializationInfo = &constants},
       .layout = p->layout,
   };
-  VkResult result = d->fn.vkCreateComputePipelines(d->handle, p->cache, 1, &info, NULL, &item->handle);
+  result = d->fn.vkCreateComputePipelines(d->handle, p->cache, 1, &info, NULL, &item->handle);
+  if (result) item->handle = VK_NULL_HANDLE;
   d->fn.vkDestroyShaderModule(d->handle, module, NULL);
-  if (result) return pm_fail_prefix(pm_gpu_device_fail(d, result, "vkCreateComputePipelines"), "kernel %s", item->kernel->name);
-  return PM_OK;
+  return result;
 }
 
 static bool is_same(const pm_gpu_pipeline *a, const pm_gpu_spirv *kernel, const uint32_t *constants, uint32_t n) {
   return a->kernel == kernel && a->n_constant == n && !memcmp(a->constants, constants, n * sizeof *constants);
 }
 
-pm_status pm_gpu_pipelines_get(pm_gpu_device *d, pm_gpu_pipelines *p, const pm_gpu_spirv *kernel, const uint32_t *constants,
-                               uint32_t n_constant, VkPipeline *out) {
+static pm_status find_or_add(pm_gpu_pipelines *p, const pm_gpu_spirv *kernel, const uint32_t *constants, uint32_t n_constant,
+                             pm_gpu_pipeline **out) {
   if (n_constant > PM_GPU_CONSTANTS)
     PM_FAIL(PM_ERR_ARGUMENT, "kernel %s: %u constants, %u at most", kernel->name, n_constant, (unsigned)PM_GPU_CONSTANTS);
   for (uint32_t i = 0; i < p->n; i++)
     if (is_same(&p->items[i], kernel, constants, n_constant)) {
-      *out = p->items[i].handle;
+      *out = &p->items[i];
       return PM_OK;
     }
   if (p->n == p->capacity) {
@@ -208,10 +210,42 @@ pm_status pm_gpu_pipelines_get(pm_gpu_device *d, pm_gpu_pipelines *p, const pm_g
     if (!bigger) PM_FAIL(PM_ERR_MEMORY, "out of memory: list of %u pipelines", wanted);
     p->items = bigger, p->capacity = wanted;
   }
-  pm_gpu_pipeline item = {.kernel = kernel, .n_constant = n_constant};
-  if (n_constant) memcpy(item.constants, constants, n_constant * sizeof *constants);
-  PM_TRY(create_pipeline(d, p, &item));
-  p->items[p->n++] = item;
-  *out = item.handle;
+  *out = &p->items[p->n++];
+  **out = (pm_gpu_pipeline){.kernel = kernel, .n_constant = n_constant};
+  memcpy((*out)->constants, constants, n_constant * sizeof *constants);
+  return PM_OK;
+}
+
+pm_status pm_gpu_pipelines_want(pm_gpu_pipelines *p, const pm_gpu_spirv *kernel, const uint32_t *constants, uint32_t n_constant) {
+  pm_gpu_pipeline *item;
+  return find_or_add(p, kernel, constants, n_constant, &item);
+}
+
+typedef struct make_job {
+  const pm_gpu_device *d;
+  pm_gpu_pipelines *p;
+  pm_team *team;
+} make_job;
+
+static void make_share(void *arg, uint32_t thread, uint32_t n_thread) {
+  (void)thread, (void)n_thread;
+  const make_job *job = arg;
+  for (uint32_t i; (i = pm_team_take(job->team)) < job->p->n;)
+    if (!job->p->items[i].handle) (void)make(job->d, job->p, &job->p->items[i]);
+}
+
+void pm_gpu_pipelines_make(const pm_gpu_device *d, pm_gpu_pipelines *p, pm_team *team) {
+  make_job job = {d, p, team};
+  pm_team_take_reset(team);
+  pm_team_run(team, make_share, &job);
+}
+
+pm_status pm_gpu_pipelines_get(pm_gpu_device *d, pm_gpu_pipelines *p, const pm_gpu_spirv *kernel, const uint32_t *constants,
+                               uint32_t n_constant, VkPipeline *out) {
+  pm_gpu_pipeline *item;
+  PM_TRY(find_or_add(p, kernel, constants, n_constant, &item));
+  VkResult result = item->handle ? VK_SUCCESS : make(d, p, item);
+  if (result) return pm_fail_prefix(pm_gpu_device_fail(d, result, "vkCreateComputePipelines"), "kernel %s", kernel->name);
+  *out = item->handle;
   return PM_OK;
 }

@@ -156,10 +156,12 @@ void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {
   const pm_gpu_spirv *kernel = pm_gpu_kernel_find(r->device, d->kernel);
   latch(r, check_dispatch(r, d, kernel));
   if (r->error) return;
-  if (r->dry)
-    r->hazards = (pm_gpu_hazards){0};
-  else
+  if (!r->dry) {
     latch(r, record(r, d, kernel));
+    return;
+  }
+  r->hazards = (pm_gpu_hazards){0};
+  if (r->want) latch(r, pm_gpu_pipelines_want(r->pipelines, kernel, d->constants, d->n_constant));
 }
 
 // ---- programs ----

@@ -20,11 +20,11 @@ typedef struct pm_gpu_recorder pm_gpu_recorder;
 
 // What recorders need to know of the device to choose a kernel (rows of pick.def are matched against it).
 typedef struct pm_gpu_traits {
-  uint32_t subgroup;        // size that kernels are compiled for
-  uint32_t max_invocations; // of a workgroup
-  uint32_t max_shared;      // bytes
+  uint32_t subgroup;         // size that kernels are compiled for
+  uint32_t max_invocations;  // of a workgroup
+  uint32_t max_shared;       // bytes
   uint32_t vendor_id;
-  bool software;            // a CPU
+  bool software;  // a CPU
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
 

@@ -32,6 +32,7 @@ struct pm_gpu_recorder {
   VkDescriptorSet set;
   double piece_cost;         // a piece ends when its cost passes this: the finest cut that submissions can make
   bool dry;                  // sizes temps and finds kernels; records nothing
+  bool want;                 // dry: puts the pipelines on the list of those to make
   pm_gpu_recording *out;     // pieces so far
   VkCommandBuffer commands;  // of the open piece
   VkPipeline bound;
@@ -40,7 +41,7 @@ struct pm_gpu_recorder {
   char message[256];
 };
 
-// Runs every op of the program dry, for `rows` rows of which `logits` want logits. Needs device, program and temps.
+// Runs every op of the program dry, for `rows` rows of which `logits` want logits.
 pm_status pm_gpu_record_dry(pm_gpu_recorder *r, uint32_t rows, uint32_t logits) PM_MUST_USE;
 
 // Records the program into `out`, which pm_gpu_recording_finish frees also after a failure.

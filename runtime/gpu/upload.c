@@ -1,6 +1,5 @@
 // Weights from the file's layout to the device's, repacked by all cores straight into mapped device memory or into staging.
 #include "gpu.h"
-#include "memory.h"
 #include "thread.h"
 
 static const uint64_t chunk_bytes = 8u << 20;  // of repacked rows, between two looks at the progress callback
@@ -85,10 +84,7 @@ static pm_status upload_all(uploader *u) {
   return pm_gpu_transfer_write(&g->device, &g->transfer, &g->tables, 0, g->plan.entries, g->plan.n_entry * sizeof *g->plan.entries);
 }
 
-pm_status pm_gpu_upload(pm_gpu *g, pm_progress_fn *progress, void *user) {
-  uploader u = {.g = g, .total = pm_gpu_packed(&g->plan.weights), .progress = progress, .user = user};
-  PM_TRY(pm_team_create(0, &u.team));
-  pm_status status = upload_all(&u);
-  pm_team_destroy(u.team);
-  return status;
+pm_status pm_gpu_upload(pm_gpu *g, pm_team *team, pm_progress_fn *progress, void *user) {
+  uploader u = {.g = g, .team = team, .total = pm_gpu_packed(&g->plan.weights), .progress = progress, .user = user};
+  return upload_all(&u);
 }

@@ -372,6 +372,175 @@ static void survives_failed_allocations(void **state) {
   free_sample(s);
 }
 
+// ---- failures of the driver, injected through the device's own table of functions ----
+
+static uint32_t calls, fail_at;  // the fail_at-th call fails
+static VkResult fail_with;
+
+#define FAILING(function, parameters, arguments) \
+  static PFN_##function real_##function;         \
+  static VKAPI_ATTR VkResult VKAPI_CALL failing_##function parameters { return ++calls == fail_at ? fail_with : real_##function arguments; }
+FAILING(vkCreateBuffer, (VkDevice d, const VkBufferCreateInfo *i, const VkAllocationCallbacks *a, VkBuffer *o), (d, i, a, o))
+FAILING(vkAllocateMemory, (VkDevice d, const VkMemoryAllocateInfo *i, const VkAllocationCallbacks *a, VkDeviceMemory *o), (d, i, a, o))
+FAILING(vkMapMemory, (VkDevice d, VkDeviceMemory m, VkDeviceSize o, VkDeviceSize n, VkMemoryMapFlags f, void **p), (d, m, o, n, f, p))
+FAILING(vkCreateShaderModule, (VkDevice d, const VkShaderModuleCreateInfo *i, const VkAllocationCallbacks *a, VkShaderModule *o),
+        (d, i, a, o))
+FAILING(vkCreateDescriptorPool, (VkDevice d, const VkDescriptorPoolCreateInfo *i, const VkAllocationCallbacks *a, VkDescriptorPool *o),
+        (d, i, a, o))
+FAILING(vkAllocateCommandBuffers, (VkDevice d, const VkCommandBufferAllocateInfo *i, VkCommandBuffer *o), (d, i, o))
+FAILING(vkEndCommandBuffer, (VkCommandBuffer c), (c))
+FAILING(vkQueueSubmit, (VkQueue q, uint32_t n, const VkSubmitInfo *i, VkFence f), (q, n, i, f))
+FAILING(vkWaitSemaphores, (VkDevice d, const VkSemaphoreWaitInfo *i, uint64_t t), (d, i, t))
+
+#define INJECT(g, function) (real_##function = (g)->device.fn.function, (g)->device.fn.function = failing_##function)
+
+typedef struct injection {
+  const char *name;
+  void (*inject)(pm_gpu *g);
+  VkResult result;
+  pm_status status;
+} injection;
+
+#define INJECTOR(function) \
+  static void inject_##function(pm_gpu *g) { INJECT(g, function); }
+INJECTOR(vkCreateBuffer)
+INJECTOR(vkAllocateMemory)
+INJECTOR(vkMapMemory)
+INJECTOR(vkCreateShaderModule)
+INJECTOR(vkCreateDescriptorPool)
+INJECTOR(vkAllocateCommandBuffers)
+INJECTOR(vkEndCommandBuffer)
+INJECTOR(vkQueueSubmit)
+INJECTOR(vkWaitSemaphores)
+
+static const injection injections[] = {
+    {"vkCreateBuffer", inject_vkCreateBuffer, VK_ERROR_OUT_OF_DEVICE_MEMORY, PM_ERR_MEMORY},
+    {"vkAllocateMemory", inject_vkAllocateMemory, VK_ERROR_OUT_OF_DEVICE_MEMORY, PM_ERR_MEMORY},
+    {"vkMapMemory", inject_vkMapMemory, VK_ERROR_MEMORY_MAP_FAILED, PM_ERR_MEMORY},
+    {"vkCreateDescriptorPool", inject_vkCreateDescriptorPool, VK_ERROR_OUT_OF_HOST_MEMORY, PM_ERR_MEMORY},
+    {"vkAllocateCommandBuffers", inject_vkAllocateCommandBuffers, VK_ERROR_OUT_OF_HOST_MEMORY, PM_ERR_MEMORY},
+    {"vkEndCommandBuffer", inject_vkEndCommandBuffer, VK_ERROR_OUT_OF_DEVICE_MEMORY, PM_ERR_MEMORY},
+    {"vkQueueSubmit", inject_vkQueueSubmit, VK_ERROR_DEVICE_LOST, PM_ERR_DEVICE_LOST},
+    {"vkWaitSemaphores", inject_vkWaitSemaphores, VK_ERROR_DEVICE_LOST, PM_ERR_DEVICE_LOST},
+};
+
+// Each call of each function fails once, during load: a clean status with the function's name, and a clean end.
+static void survives_a_failing_driver(void **state) {
+  (void)state;
+  sample *s = make_sample();
+  for (size_t i = 0; i < sizeof injections / sizeof *injections; i++) {
+    const injection *in = &injections[i];
+    for (uint32_t k = 1;; k++) {
+      pm_backend *b;
+      OK(open_backend(true, NULL, &b));
+      in->inject((pm_gpu *)b);
+      calls = 0, fail_at = k, fail_with = in->result;
+      pm_status status = b->ops->load(b, &s->program, NULL, NULL);
+      fail_at = 0;
+      if (calls >= k && (status != in->status || !strstr(pm_fail_message(), in->name)))
+        fail_msg("call %u of %s: status %d: %s", k, in->name, status, pm_fail_message());
+      if (calls < k) run_and_check(b, s, 1, 1);
+      b->ops->destroy(b);
+      if (calls < k) break;
+    }
+  }
+  free_sample(s);
+}
+
+// A pipeline that could not be made beside the others is tried once more, when it is needed.
+static void makes_pipelines_twice(void **state) {
+  (void)state;
+  sample *s = make_sample();
+  pm_backend *b;
+  OK(open_backend(false, NULL, &b));
+  inject_vkCreateShaderModule((pm_gpu *)b);
+  calls = 0, fail_at = 2, fail_with = VK_ERROR_OUT_OF_HOST_MEMORY;
+  OK(b->ops->load(b, &s->program, NULL, NULL));
+  assert_true(calls > 2);
+  run_and_check(b, s, 1, 1);
+  b->ops->destroy(b);
+  free_sample(s);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fault_info(VkDevice d, VkDeviceFaultCountsEXT *counts, VkDeviceFaultInfoEXT *info) {
+  (void)d;
+  if (info) snprintf(info->description, sizeof info->description, "page fault in a test");
+  counts->addressInfoCount = counts->vendorInfoCount = 0;
+  return VK_SUCCESS;
+}
+
+static void stays_lost(void **state) {
+  (void)state;
+  sample *s = make_sample();
+  pm_backend *b;
+  OK(open_backend(false, NULL, &b));
+  OK(b->ops->load(b, &s->program, NULL, NULL));
+  run_and_check(b, s, 1, 1);
+  pm_gpu *g = (pm_gpu *)b;
+  g->device.probe.fault = true;
+  g->device.fn.vkGetDeviceFaultInfoEXT = fault_info;
+  inject_vkQueueSubmit(g);
+  calls = 0, fail_at = 1, fail_with = VK_ERROR_DEVICE_LOST;
+  pm_row row = {.token = 1};
+  uint32_t wanted = 0;
+  pm_step step = {.n_row = 1, .n_logit = 1, .rows = &row, .logit_row = &wanted};
+  float value;
+  for (int i = 0; i < 2; i++) {  // the driver would answer again; the backend does not ask it
+    assert_int_equal(b->ops->run(b, &step), PM_ERR_DEVICE_LOST);
+    assert_non_null(strstr(pm_fail_message(), "page fault in a test"));
+    assert_int_equal(calls, 1);
+  }
+  assert_int_equal(b->ops->read(b, s->logits, 0, &value, 4), PM_ERR_DEVICE_LOST);
+  assert_int_equal(b->ops->write(b, s->kv, 0, &value, 4), PM_ERR_DEVICE_LOST);
+  b->ops->destroy(b);
+  free_sample(s);
+}
+
+// ---- validation ----
+
+static void says_which_package(void **state) {
+  (void)state;
+  char *kept = getenv("VK_LAYER_PATH");
+  kept = kept ? pm_strdup(kept) : NULL;
+  setenv("VK_LAYER_PATH", "/nonexistent", 1);
+  pm_backend *b;
+  pm_gpu_desc desc = {.device = device_name, .validate = true};
+  pm_status status = pm_gpu_create(&desc, &b);
+  if (kept)
+    setenv("VK_LAYER_PATH", kept, 1);
+  else
+    unsetenv("VK_LAYER_PATH");
+  pm_free(kept);
+  assert_int_equal(status, PM_ERR_UNSUPPORTED);
+  assert_non_null(strstr(pm_fail_message(), "vulkan-validationlayers"));
+}
+
+// A mistake of ours, which the driver would not notice, becomes a failure that stays.
+static void complaints_are_failures(void **state) {
+  (void)state;
+  if (!validate) {
+    print_message("skip: no validation layer\n");
+    skip();
+  }
+  sample *s = make_sample();
+  pm_backend *b;
+  OK(open_backend(false, NULL, &b));
+  OK(b->ops->load(b, &s->program, NULL, NULL));
+  pm_gpu_device *d = &((pm_gpu *)b)->device;
+  VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 64};  // without any usage
+  VkBuffer buffer = VK_NULL_HANDLE;
+  if (d->fn.vkCreateBuffer(d->handle, &info, NULL, &buffer) == VK_SUCCESS) d->fn.vkDestroyBuffer(d->handle, buffer, NULL);
+  pm_row row = {.token = 1};
+  pm_step step = {.n_row = 1, .rows = &row};
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(b->ops->run(b, &step), PM_ERR_DEVICE);
+    assert_non_null(strstr(pm_fail_message(), "validation"));
+    assert_non_null(strstr(pm_fail_message(), "VkBufferCreateInfo"));
+  }
+  b->ops->destroy(b);
+  free_sample(s);
+}
+
 // ---- finding a device ----
 
 static int choose_device(void) {
@@ -419,6 +588,11 @@ int main(void) {
       cmocka_unit_test(keeps_pipelines),
       cmocka_unit_test(does_without_a_cache_directory),
       cmocka_unit_test(survives_failed_allocations),
+      cmocka_unit_test(survives_a_failing_driver),
+      cmocka_unit_test(makes_pipelines_twice),
+      cmocka_unit_test(stays_lost),
+      cmocka_unit_test(says_which_package),
+      cmocka_unit_test(complaints_are_failures),
   };
   return cmocka_run_group_tests_name("gpu_device", tests, NULL, NULL);
 }
