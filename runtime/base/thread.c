@@ -93,16 +93,24 @@ static void signal_wait(signal_word *s, uint32_t old, bool may_spin) {
   signal_sleep(s, old);
 }
 
-void pm_team_barrier(pm_team *team) {
-  if (team->n_thread == 1) return;
+void pm_team_barrier_solo(pm_team *team, pm_team_solo_fn *fn, void *arg) {
+  if (team->n_thread == 1) {
+    fn(arg);
+    return;
+  }
   uint32_t phase = atomic_load_explicit(&team->barrier.value, memory_order_relaxed);  // cannot move on before this thread arrives
   if (atomic_fetch_add_explicit(&team->n_arrived, 1, memory_order_acq_rel) + 1 < team->n_thread) {
     signal_wait(&team->barrier, phase, team->may_spin);
     return;
   }
   atomic_store_explicit(&team->n_arrived, 0, memory_order_relaxed);
+  fn(arg);
   signal_advance(&team->barrier);
 }
+
+static void nothing(void *arg) { (void)arg; }
+
+void pm_team_barrier(pm_team *team) { pm_team_barrier_solo(team, nothing, NULL); }
 
 static void *worker_main(void *p) {
   struct worker *w = p;

@@ -20,6 +20,11 @@ void pm_team_run(pm_team *team, pm_team_fn *fn, void *arg);
 // Inside fn: waits until every thread of the team has arrived; spins first, sleeps when the wait is long.
 void pm_team_barrier(pm_team *team);
 
+// A barrier with work inside: whoever arrives last runs fn, and the others go on when it is done. Saves a barrier where one thread has
+// something to do between two parallel parts.
+typedef void pm_team_solo_fn(void *arg);
+void pm_team_barrier_solo(pm_team *team, pm_team_solo_fn *fn, void *arg);
+
 // A counter that hands out work inside fn: returns the next index, shared by all threads. Reset before pm_team_run or between two barriers.
 uint32_t pm_team_take(pm_team *team);
 void pm_team_take_reset(pm_team *team);

@@ -174,8 +174,9 @@ void pm_cpu_want_parts(pm_cpu_executor *e, pm_cpu_work *w, size_t floats) {
 }
 
 uint32_t pm_cpu_out_tile(uint64_t n_in, uint64_t n_out, uint64_t n_item, uint32_t n_thread) {
-  enum { STEP = 16, CACHED = 1 << 18 };  // rows come in steps; values of a tile that the second-level cache holds
-  uint64_t tile = pm_cpu_div_up(n_out * n_item, 4 * n_thread), most = CACHED / n_in;
+  enum { STEP = 16, CACHED = 1 << 18, SMALL = 1 << 18 };  // rows come in steps; values that the second-level cache holds; not worth cutting
+  uint64_t per_thread = n_in * n_out * n_item / n_thread < SMALL ? 1 : 8;
+  uint64_t tile = pm_cpu_div_up(n_out * n_item, per_thread * n_thread), most = CACHED / n_in;
   tile = tile < most ? tile : most;
   tile = tile < n_out ? tile : n_out;
   return pm_cpu_div_up(tile ? tile : 1, STEP) * STEP;
@@ -231,47 +232,76 @@ void pm_cpu_executor_destroy(pm_cpu_executor *e) {
   pm_free(e);
 }
 
-// Contiguous shares, the first rows to thread 0: with one row all row phases run on thread 0 and need no barrier between them.
-static void run_rows(const phase *p, const pm_cpu_ctx *c, uint32_t thread, uint32_t n_row) {
-  uint32_t share = pm_cpu_div_up(n_row, c->n_thread), first = thread * share, end = first + share < n_row ? first + share : n_row;
+static uint32_t n_row_of(const phase *p, const pm_step *s) {
+  return p->spread == PM_CPU_ROWS ? s->n_row : p->spread == PM_CPU_ROWS_LOGITS ? s->n_logit : 1;
+}
+
+static void run_rows(const phase *p, const pm_cpu_ctx *c, uint32_t first, uint32_t end) {
   for (uint32_t row = first; row < end; row++)
     for (uint32_t i = 0; i < p->n_work; i++) p->works[i].run(&p->works[i], c, row);
 }
 
-// Takes tickets from `base` on until they exceed the tiles of the phase.
-static void run_tiles(const phase *p, const pm_cpu_ctx *c, pm_team *team, const uint32_t *n_tile, uint32_t n_total, uint32_t base) {
-  for (uint32_t t; (t = pm_team_take(team) - base) < n_total;) {
-    const pm_cpu_work *w = p->works;
-    for (const uint32_t *n = n_tile; t >= *n; n++, w++) t -= *n;
-    w->run(w, c, t);
-  }
+static void run_share(const phase *p, const pm_cpu_ctx *c, uint32_t thread) {
+  uint32_t n = n_row_of(p, c->step);
+  run_rows(p, c, (uint32_t)((uint64_t)n * thread / c->n_thread), (uint32_t)((uint64_t)n * (thread + 1) / c->n_thread));
 }
 
-// What has run since the last barrier: nothing, something on thread 0 alone, something on the whole team.
-typedef enum pending { NOTHING, SOLO, TEAM } pending;
+static void run_tile(const phase *p, const pm_cpu_ctx *c, const uint32_t *n_tile, uint32_t tile) {
+  const pm_cpu_work *w = p->works;
+  for (; tile >= *n_tile; n_tile++, w++) tile -= *n_tile;
+  w->run(w, c, tile);
+}
+
+// Tiles of a short phase, and three quarters of a long one, are dealt out beforehand: a ticket costs a trip between caches. The rest of
+// a long phase goes to whoever is free. `tickets` is how many were taken in earlier phases: every thread's last try counts as one.
+static void run_tiles(const phase *p, const pm_cpu_ctx *c, pm_team *team, uint32_t thread, uint32_t *tickets) {
+  enum { SHORT = 4 };  // tiles per thread
+  uint32_t n_tile[MAX_WORKS], n = 0, n_thread = c->n_thread;
+  for (uint32_t i = 0; i < p->n_work; i++) n += n_tile[i] = p->works[i].count(&p->works[i], c);
+  bool is_short = n <= SHORT * n_thread;
+  uint64_t n_dealt = is_short ? n : n / 4 * 3;
+  for (uint64_t t = n_dealt * thread / n_thread; t < n_dealt * (thread + 1) / n_thread; t++) run_tile(p, c, n_tile, (uint32_t)t);
+  if (is_short) return;
+  uint32_t n_open = n - (uint32_t)n_dealt;
+  for (uint32_t t; (t = pm_team_take(team) - *tickets) < n_open;) run_tile(p, c, n_tile, (uint32_t)n_dealt + t);
+  *tickets += n_open + n_thread;
+}
+
+// Phases of one row each, run by one thread inside a barrier.
+typedef struct solo {
+  const phase *first, *end;
+  const pm_cpu_ctx *c;
+} solo;
+
+static void run_solo(void *arg) {
+  const solo *s = arg;
+  for (const phase *p = s->first; p < s->end; p++) run_rows(p, s->c, 0, n_row_of(p, s->c->step));
+}
 
 static void run_step(void *arg, uint32_t thread, uint32_t n_thread) {
   pm_cpu_executor *e = arg;
-  const pm_step *s = e->step;
-  pm_cpu_ctx c = {s, e->loops, e->program->n_rope, n_thread, e->scratch + thread * e->scratch_floats};
-  uint32_t base = 0, n_barrier = 0, n_tile[MAX_WORKS];  // base: tickets taken in earlier phases; each thread's last try counts
-  pending since = NOTHING;
-  for (const phase *p = e->phases; p < e->phases + e->n_phase; p++) {
-    uint32_t n = p->spread == PM_CPU_ROWS ? s->n_row : p->spread == PM_CPU_ROWS_LOGITS ? s->n_logit : p->spread == PM_CPU_ONCE;
-    for (uint32_t i = 0; p->spread == PM_CPU_TILES && i < p->n_work; i++) n += n_tile[i] = p->works[i].count(&p->works[i], &c);
-    if (!n) continue;
-    pending now = p->spread != PM_CPU_TILES && n == 1 ? SOLO : TEAM;
-    if (since == TEAM || (since == SOLO && now == TEAM)) {
+  pm_cpu_ctx c = {e->step, e->loops, e->program->n_rope, n_thread, e->scratch + thread * e->scratch_floats};
+  const phase *p = e->phases, *end = p + e->n_phase;
+  uint32_t tickets = 0, n_barrier = 0;
+  bool after_team = false;  // the whole team has run something since the last barrier
+  while (p < end) {
+    solo s = {p, p, &c};
+    while (s.end < end && s.end->spread != PM_CPU_TILES && n_row_of(s.end, c.step) <= 1) s.end++;
+    p = s.end;
+    if (s.end > s.first) {
+      pm_team_barrier_solo(e->team, run_solo, &s);
+    } else if (after_team) {
       pm_team_barrier(e->team);
-      since = NOTHING, n_barrier++;
     }
-    since = now;
+    n_barrier += s.end > s.first || after_team;
+    after_team = p < end;
+    if (p == end) break;
     if (p->spread == PM_CPU_TILES) {
-      run_tiles(p, &c, e->team, n_tile, n, base);
-      base += n + n_thread;
+      run_tiles(p, &c, e->team, thread, &tickets);
     } else {
-      run_rows(p, &c, thread, n);
+      run_share(p, &c, thread);
     }
+    p++;
   }
   if (thread == 0) e->n_barrier += n_barrier;
 }

@@ -13,8 +13,9 @@
 
 typedef float vf __attribute__((vector_size(4 * VEC)));
 typedef int32_t vi __attribute__((vector_size(4 * VEC)));
+typedef float quad __attribute__((vector_size(16)));
 
-enum { HEADS = 4 };  // heads that a tile of attention works on
+enum { HEADS = 4 };  // heads that a tile of attention works on: as many as totals() takes
 
 static inline vf load(const float *p) {
   vf v;
@@ -26,13 +27,25 @@ static inline void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
 
 static inline vf splat(float x) { return x - (vf){0}; }
 
+// Folds a vector to four lanes.
+static inline quad fold(vf v) {
+  quad q[VEC / 4];
+  memcpy(q, &v, sizeof v);
+  for (int i = 1; i < VEC / 4; i++) q[0] += q[i];
+  return q[0];
+}
+
 static inline float total(vf v) {
-  float part[VEC], sum = 0;
-  store(part, v);
-  for (int step = VEC / 2; step; step /= 2)
-    for (int i = 0; i < step; i++) part[i] += part[i + step];
-  sum += part[0];
-  return sum;
+  quad q = fold(v);
+  return (q[0] + q[2]) + (q[1] + q[3]);
+}
+
+// The totals of four vectors at once, which takes a third of the shuffles of four times one.
+static inline quad totals(vf v0, vf v1, vf v2, vf v3) {
+  quad a = fold(v0), b = fold(v1), c = fold(v2), d = fold(v3);
+  quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  quad cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
 static void loop_norm(const float *x, const float *weight, float eps, uint32_t n, float *y) {
@@ -60,9 +73,11 @@ static void loop_to_f16(const float *src, uint16_t *dst, uint32_t n) {
 }
 
 // HEADS x CELLS dot products at once; rows past the end repeat the last one and are not stored.
-static inline void score_tile(const float *const *q, const float *const *k, uint32_t width, float out[HEADS][CELLS]) {
-  vf sum[HEADS][CELLS] = {0};
+static inline void score_tile(const float *const *q, const float *const *k, uint32_t width, quad out[CELLS]) {
+  vf sum[HEADS][CELLS];
   uint32_t i = 0;
+  for (int h = 0; h < HEADS; h++)
+    for (int j = 0; j < CELLS; j++) sum[h][j] = splat(0);
   for (; i + VEC <= width; i += VEC) {
     vf b[CELLS];
     for (int j = 0; j < CELLS; j++) b[j] = load(k[j] + i);
@@ -71,23 +86,21 @@ static inline void score_tile(const float *const *q, const float *const *k, uint
       for (int j = 0; j < CELLS; j++) sum[h][j] += a * b[j];
     }
   }
-  for (int h = 0; h < HEADS; h++)
-    for (int j = 0; j < CELLS; j++) {
-      out[h][j] = total(sum[h][j]);
-      for (uint32_t t = i; t < width; t++) out[h][j] += q[h][t] * k[j][t];
-    }
+  for (int j = 0; j < CELLS; j++) out[j] = totals(sum[0][j], sum[1][j], sum[2][j], sum[3][j]);
+  for (; i < width; i++)
+    for (int j = 0; j < CELLS; j++) out[j] += (quad){q[0][i], q[1][i], q[2][i], q[3][i]} * k[j][i];
 }
 
 static void loop_scores(const float *q, size_t q_stride, uint32_t n_head, const float *k, uint32_t width, uint32_t n_cell, float *s) {
   for (uint32_t h0 = 0; h0 < n_head; h0 += HEADS)
     for (uint32_t j0 = 0; j0 < n_cell; j0 += CELLS) {
       const float *qs[HEADS], *ks[CELLS];
-      float out[HEADS][CELLS];
+      quad out[CELLS];
       for (uint32_t h = 0; h < HEADS; h++) qs[h] = q + q_stride * (h0 + h < n_head ? h0 + h : n_head - 1);
       for (uint32_t j = 0; j < CELLS; j++) ks[j] = k + (size_t)width * (j0 + j < n_cell ? j0 + j : n_cell - 1);
       score_tile(qs, ks, width, out);
       for (uint32_t h = 0; h < HEADS && h0 + h < n_head; h++)
-        for (uint32_t j = 0; j < CELLS && j0 + j < n_cell; j++) s[(h0 + h) * PM_CPU_CELL_TILE + j0 + j] = out[h][j];
+        for (uint32_t j = 0; j < CELLS && j0 + j < n_cell; j++) s[(h0 + h) * PM_CPU_CELL_TILE + j0 + j] = out[j][h];
     }
 }
 

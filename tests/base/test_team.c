@@ -73,6 +73,34 @@ static void barriers_hold_everybody(uint32_t n, uint32_t n_round, uint32_t late)
   pm_team_destroy(s.team);
 }
 
+// Inside the barrier everybody has arrived, and nobody goes on before the work there is done.
+static void count_round(void *arg) {
+  shared *s = arg;
+  s->n_item++;
+  for (uint32_t i = 0; i < pm_team_size(s->team); i++) s->wrong[i] += s->slot[i] != s->n_item;
+}
+
+static void meet_and_work(void *arg, uint32_t thread, uint32_t n_thread) {
+  shared *s = arg;
+  (void)n_thread;
+  for (uint32_t round = 1; round <= s->n_round; round++) {
+    s->slot[thread] = round;
+    pm_team_barrier_solo(s->team, count_round, s);
+    s->wrong[thread] += s->n_item != round;
+  }
+}
+
+static void one_works_inside_a_barrier(void **state) {
+  (void)state;
+  for (uint32_t n = 1; n <= 4; n++) {
+    shared s = {.team = create(n), .n_round = 3000};
+    pm_team_run(s.team, meet_and_work, &s);
+    assert_int_equal(s.n_item, s.n_round);
+    for (uint32_t i = 0; i < n; i++) assert_int_equal(s.wrong[i], 0);
+    pm_team_destroy(s.team);
+  }
+}
+
 static void barrier_stress(void **state) {
   (void)state;
   barriers_hold_everybody(1, 1000, MAX_THREAD);
@@ -143,9 +171,9 @@ static void default_size(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_thread_runs_once),  cmocka_unit_test(barrier_stress),    cmocka_unit_test(waiters_sleep_and_wake),
-      cmocka_unit_test(work_is_handed_out_once), cmocka_unit_test(idle_workers_wake), cmocka_unit_test(waiting_costs_no_cpu),
-      cmocka_unit_test(create_and_destroy),      cmocka_unit_test(default_size),
+      cmocka_unit_test(every_thread_runs_once), cmocka_unit_test(barrier_stress),          cmocka_unit_test(one_works_inside_a_barrier),
+      cmocka_unit_test(waiters_sleep_and_wake), cmocka_unit_test(work_is_handed_out_once), cmocka_unit_test(idle_workers_wake),
+      cmocka_unit_test(waiting_costs_no_cpu),   cmocka_unit_test(create_and_destroy),      cmocka_unit_test(default_size),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
