@@ -60,11 +60,12 @@ head -c 5000 "$model" > cut-header.gguf
 head -c 20000000 "$model" > cut-data.gguf
 LC_ALL=C sed 's/deepseek2/deepseek0/g' "$model" > unknown.gguf
 mkdir folder
+cp "$golden/perplexity-text.txt" long.txt
 cp text.gguf folder/some.gguf
 
 for command in run bench eval inspect chat tokenize; do
   extra=
-  case $command in run | tokenize) extra=hello ;; eval) extra=$golden/perplexity-text.txt ;; esac
+  case $command in run | tokenize) extra=hello ;; eval) extra=long.txt ;; esac
   # shellcheck disable=SC2086 # perhaps no argument
   {
     check "$command: no such file" refuses 2 "nowhere.gguf: No such file" $command nowhere.gguf $extra

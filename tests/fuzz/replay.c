@@ -1,4 +1,4 @@
-// Runs a fuzz target over the files of a folder: what was found once stays found.
+// Runs a fuzz target over the files of a folder: what was found once stays found. Prints TAP.
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +29,10 @@ int main(int argc, char **argv) {
     if (e->d_name[0] == '.') continue;
     snprintf(path, sizeof path, "%s/%s", argv[1], e->d_name);
     run_file(path);
-    n++;
+    printf("ok %d - %s\n", ++n, e->d_name);
+    fflush(stdout);
   }
   closedir(folder);
-  printf("%d inputs\n", n);
+  printf("1..%d\n", n);
   return n ? 0 : 1;
 }

@@ -56,13 +56,13 @@ memory_calls() { calls 'malloc|calloc|realloc|reallocarray|aligned_alloc|posix_m
 
 outside_calls() { calls 'v?f?printf|puts|fputs|putchar|perror|exit|_exit|_Exit|abort|getenv|secure_getenv|setenv' library; }
 
-# A directory with the folders of the headers as -I; a header that needs what only the GPU build has is left to that build.
+# With the folder of every header as -I, and those of generated headers.
 headers_alone() {
-  sed -n 's|/[^/]*\.h$||p' "$tmp/c" | sort -u | sed 's/^/-I/' > "$tmp/flags"
-  printf '%s\n' -I"$build/include" -I"$build/shaders" -I"$build/runtime" >> "$tmp/flags"
+  while IFS= read -r folder; do set -- "$@" -I "$folder"; done << EOF
+$(sed -n 's|/[^/]*\.h$||p' "$tmp/c" | sort -u)
+EOF
   grep '\.h$' "$tmp/c" | while IFS= read -r header; do
-    # shellcheck disable=SC2046 # one flag each
-    "$cc" -std=gnu17 -Wall -Wextra -Werror -fsyntax-only $(cat "$tmp/flags") -include "$header" -x c /dev/null || echo "$header does not compile alone"
+    "$cc" -std=gnu17 -Wall -Wextra -Werror -fsyntax-only "$@" -I "$build/shaders" -include "$header" -x c /dev/null || echo "$header does not compile alone"
   done
 }
 
