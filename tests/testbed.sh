@@ -123,14 +123,13 @@ list() {
   done
 }
 
+# The layer checks every program; checking hazards too is the program's choice (pumice_model_options.validate), because the layer takes a
+# buffer for one thing and the runtime keeps many tensors in one.
 use_layer() {
   if [ -d "$dir/chromium" ]; then
-    VK_LAYER_PATH=$dir/layer VK_LAYER_VALIDATE_SYNC=1 VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1
-    export VK_LAYER_PATH VK_LAYER_VALIDATE_SYNC VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC
-  elif [ -e $system_layer ]; then
-    VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
-    export VK_LAYER_ENABLES
-  else
+    VK_LAYER_PATH=$dir/layer
+    export VK_LAYER_PATH
+  elif [ ! -e $system_layer ]; then
     return 0
   fi
   VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
