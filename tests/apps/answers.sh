@@ -4,6 +4,7 @@
 set -eu
 # shellcheck source=tests/apps/check.sh
 . "$(dirname "$0")/check.sh"
+without_vulkan
 question="What is 37 + 58?"
 
 # ---- run

@@ -8,6 +8,9 @@ cd "$tmp" || exit 1
 unset NO_COLOR COLUMNS
 export XDG_CACHE_HOME="$tmp/cache"
 
+# The Vulkan loader finds no driver where its list of manifests is a file that is not there; device.sh wants drivers.
+without_vulkan() { export VK_DRIVER_FILES="$tmp/none" VK_ICD_FILENAMES="$tmp/none"; }
+
 n=0
 result() { # NAME GOOD: 0 or 1 as an exit code; what was printed on the way is in $tmp/log
   n=$((n + 1))
@@ -22,10 +25,10 @@ result() { # NAME GOOD: 0 or 1 as an exit code; what was printed on the way is i
 }
 
 check() { # NAME COMMAND...: good if the command is
-  name=$1 rc=0
+  title=$1 rc=0
   shift
   "$@" >> "$tmp/log" 2>&1 || rc=1
-  result "$name" $rc
+  result "$title" $rc
 }
 
 skip() { # NAME REASON

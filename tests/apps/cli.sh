@@ -4,6 +4,7 @@
 set -eu
 # shellcheck source=tests/apps/check.sh
 . "$(dirname "$0")/check.sh"
+without_vulkan
 commands="run chat eval bench inspect devices doctor synth tokenize"
 
 # ---- help
@@ -84,11 +85,9 @@ check "a text shorter than a window" refuses 2 "one window needs" eval "$model" 
 
 # ---- devices
 
-# The loader finds no driver where its list of manifests is an empty file.
-without_vulkan() { VK_DRIVER_FILES=$tmp/none VK_ICD_FILENAMES=$tmp/none "$@"; }
 lists_processor() { run devices && [ "$code" = 0 ] && grep -q '^cpu ' out; }
 
 check "a device that is not there" refuses 2 "pumice doctor" run "$model" hello --device no-such-card
-check "no Vulkan device" without_vulkan refuses 2 "pumice doctor" run "$model" hello --device gpu
-check "devices without Vulkan" without_vulkan lists_processor
+check "no Vulkan device" refuses 2 "pumice doctor" run "$model" hello --device gpu
+check "devices without Vulkan" lists_processor
 finish

@@ -1,0 +1,46 @@
+#!/bin/sh
+# The program on a Vulkan device: the one whose number is in PUMICE_TEST_DEVICE. Prints TAP.
+#   sh tests/apps/device.sh TOP PUMICE JSON_GET
+set -eu
+json_get=$3 device=gpu:${PUMICE_TEST_DEVICE:-0}
+# shellcheck source=tests/apps/check.sh
+. "$(dirname "$0")/check.sh"
+if [ -z "${PUMICE_TEST_DEVICE:-}" ]; then
+  echo "skip: no Vulkan driver to test"
+  exit 77
+fi
+
+get() { "$json_get" "$1" < out; }
+
+lists_device() { # under the name by which --device finds it again
+  run devices --json && [ "$code" = 0 ] && entry=devices.$((PUMICE_TEST_DEVICE + 1)) && [ "$(get $entry.option)" = "$device" ] && name=$(get $entry.name) && uuid=$(get $entry.uuid)
+  for by in "$name" "$uuid"; do
+    run run "$model" --raw hello --max-tokens 1 --device "$by" && [ "$code" = 0 ] || return 1
+  done
+}
+
+answers() { run run "$model" "What is 37 + 58?" --greedy --device "$device" && [ "$code" = 0 ] && [ ! -s err ] && grep -q '= 95$' out; }
+
+talks() {
+  printf '%s\n' "What is 37 + 58?" "What is 12 + 30?" /stats > lines
+  "$pumice" chat "$model" --greedy --device "$device" --max-tokens 100 > out 2> err < lines && [ "$(grep -c '=' out)" -ge 2 ] &&
+    [ "$(sed -n 's/^prompt: [0-9]* tokens, \([0-9]*\) of them kept.*/\1/p' err)" -ge 11 ]
+}
+
+evaluates() { # the first window of the reference
+  run eval "$model" "$golden/perplexity-text.txt" --windows 1 --json --device "$device"
+  [ "$code" = 0 ] && awk -v a="$(get nll)" -v b="$("$json_get" perplexity.window_nll.0 < "$golden/pebble-q4_k_m.json")" 'BEGIN { d = a / b - 1; exit !(d < 0.001 && d > -0.001) }'
+}
+
+measures() { # one submission for a token, and no allocation
+  run bench "$model" --prompt 16 --generate 8 --repeat 1 --json --device "$device"
+  [ "$code" = 0 ] && [ "$(get tests.1.test)" = generate ] &&
+    awk -v s="$(get tests.1.submissions_per_token)" -v a="$(get tests.1.allocations_per_token)" -v d="$(get tests.1.dispatches_per_token)" 'BEGIN { exit !(s == 1 && a == 0 && d > 10) }'
+}
+
+check "the device by its name and its UUID" lists_device
+check "the sum" answers
+check "a conversation" talks
+check "perplexity of a window" evaluates
+check "what a token takes" measures
+finish
