@@ -33,13 +33,10 @@ raw() { # the chat format written out by hand gives what the chat format gives, 
   run run "$model" --raw "<｜User｜>$question<｜Assistant｜>" --greedy --device cpu && grep -q '37 + 58 = 95' out
 }
 
+tale() { run run "$model" --raw "Once upon a time" --seed "$1" --max-tokens 40 --device cpu && [ "$code" = 0 ] && mv out "$2"; }
+
 repeats() { # a seed gives the same twice, two seeds do not
-  for seed in 7 7 8; do
-    run run "$model" --raw "Once upon a time" --seed $seed --max-tokens 40 --device cpu
-    mv out "by-$seed-$n" && n=$((n + 1))
-  done
-  n=$((n - 3))
-  cmp "by-7-$n" "by-7-$((n + 1))" && ! cmp -s "by-7-$n" "by-8-$((n + 2))"
+  tale 7 first && tale 7 again && tale 8 other && cmp first again && ! cmp -s first other
 }
 
 counts_tokens() {

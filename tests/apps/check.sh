@@ -31,12 +31,6 @@ check() { # NAME COMMAND...: good if the command is
   result "$title" $rc
 }
 
-skip() { # NAME REASON
-  n=$((n + 1))
-  echo "skip: $2"
-  echo "ok $n - $1 # SKIP"
-}
-
 # Runs pumice; leaves $code, and the files out and err.
 run() {
   code=0
