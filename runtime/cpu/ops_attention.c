@@ -7,7 +7,7 @@
 #include "executor.h"
 
 enum {
-  HEAD_TILE = 8,
+  HEAD_TILE = 16,
   SPLIT_ROWS = 4,   // at most so many rows are cut into parts
   PART_CELLS = 64,  // smallest part worth its own tile
   MAX_PART = 16,
