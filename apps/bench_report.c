@@ -12,7 +12,9 @@ void pm_bench_print_head(const pm_bench_report *r) {
   const pumice_model_info *i = &r->info;
   printf("model     %s (%s, %s, %.1f million weights, %s)\n", i->name, i->architecture, i->file_type, (double)i->n_parameter / 1e6,
          pm_bytes_text(i->file_bytes));
-  printf("device    %s, %u threads, context %u%s\n", i->device, i->n_thread, i->n_ctx, mode(r->arguments));
+  printf("device    %s", i->device);
+  if (i->n_thread) printf(", %u threads", i->n_thread);
+  printf(", context %u%s\n", i->n_ctx, mode(r->arguments));
   if (*i->driver) printf("driver    %s\n", i->driver);
   printf("load      %.3f s, first token after %.3f s\n", r->load_seconds, r->first_token_seconds);
   printf("text      %zu tokens%s\n", r->n_text, r->text_repeats ? ", repeated: give a longer one with --file" : "");
