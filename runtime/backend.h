@@ -7,12 +7,12 @@
 typedef struct pm_backend pm_backend;
 
 typedef struct pm_memory_use {  // bytes, by purpose
-  uint64_t weights;      // in the backend's own memory
-  uint64_t weights_mapped;  // used where they lie in the file's mapping (CPU)
+  uint64_t weights;             // in the backend's own memory
+  uint64_t weights_mapped;      // used where they lie in the file's mapping (CPU)
   uint64_t kv, scratch, staging;
 } pm_memory_use;
 
-typedef struct pm_backend_counters {  // since pm_backend_load
+typedef struct pm_backend_counters {                  // since pm_backend_load
   uint64_t steps, submissions, dispatches, barriers;  // 0 where a backend has no such thing
 } pm_backend_counters;
 
@@ -20,8 +20,9 @@ typedef struct pm_backend_counters {  // since pm_backend_load
 typedef bool pm_progress_fn(void *user, float done);
 
 typedef struct pm_backend_ops {
-  const char *name;
   void (*destroy)(pm_backend *b);
+  // What runs the program and through which driver ("" if there is none), for people.
+  void (*describe)(const pm_backend *b, char device[256], char driver[256]);
   // Plans and makes all memory of the program, uploads weights, prepares the steps. The program must outlive the backend.
   pm_status (*load)(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user);
   // Runs one step to its end. Allocates nothing.
@@ -51,26 +52,26 @@ typedef enum pm_gpu_kind { PM_GPU_DISCRETE, PM_GPU_INTEGRATED, PM_GPU_VIRTUAL, P
 
 typedef struct pm_gpu_info {
   char name[256];
-  char driver[256];      // driver name, version and Vulkan version
-  char uuid[37];         // 8-4-4-4-12, lower case
-  char pci[16];          // "0000:03:00.0"; "" if unknown
+  char driver[256];  // driver name, version and Vulkan version
+  char uuid[37];     // 8-4-4-4-12, lower case
+  char pci[16];      // "0000:03:00.0"; "" if unknown
   pm_gpu_kind kind;
   uint32_t vendor_id, device_id;
   uint64_t memory_total, memory_free;  // device-local heap; free = min(size, budget) - use
   uint32_t subgroup_min, subgroup_max;
   bool usable;
-  char reason[256];      // why not usable
-  char features[512];    // what was found, one "name" or "name=value" per word
+  char reason[256];    // why not usable
+  char features[512];  // what was found, one "name" or "name=value" per word
 } pm_gpu_info;
 
 // Fills up to *n infos and sets *n to the number of devices. Without a Vulkan loader: *n = 0, and *why says so ("" otherwise).
 pm_status pm_gpu_list(pm_gpu_info *infos, uint32_t *n, char why[256]) PM_MUST_USE;
 
 typedef struct pm_gpu_desc {
-  const char *device;      // index, UUID, PCI address or part of a name; NULL or "" = the best that is not of software kind
-  const char *cache_dir;   // pipeline cache; NULL = none
-  uint64_t memory_limit;   // 0 = what the device reports as free, less a margin
-  bool validate;           // turn the Khronos validation layer on; its messages make calls fail
+  const char *device;     // index, UUID, PCI address or part of a name; NULL or "" = the best that is not of software kind
+  const char *cache_dir;  // pipeline cache; NULL = none
+  uint64_t memory_limit;  // 0 = what the device reports as free, less a margin
+  bool validate;          // turn the Khronos validation layer on; its messages make calls fail
 } pm_gpu_desc;
 pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) PM_MUST_USE;  // PM_ERR_UNSUPPORTED in a build without Vulkan
 

@@ -209,6 +209,7 @@ void pumice_model_get_info(const pumice_model *model, pumice_model_info *info) {
   snprintf(i.architecture, sizeof i.architecture, "%s", e->model.arch->name);
   snprintf(i.file_type, sizeof i.file_type, "%s", main_format(e->file));
   snprintf(i.device, sizeof i.device, "%s", e->device);
+  snprintf(i.driver, sizeof i.driver, "%s", e->driver);
   snprintf(i.note, sizeof i.note, "%s", e->note);
   if (e->chat) snprintf(i.chat_format, sizeof i.chat_format, "%s", pm_chat_format_name(e->chat));
   for (uint64_t k = 0; k < pm_model_file_n_tensor(e->file); k++) {

@@ -1,6 +1,7 @@
 // The CPU backend: weights stay in the file's mapping, cache and scratch are two zeroed pieces of memory made at load.
 #include "backend.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cpu.h"
@@ -112,9 +113,15 @@ static pm_memory_use memory(const pm_backend *b) { return self(b)->use; }
 
 static pm_backend_counters counters(const pm_backend *b) { return self(b)->counters; }
 
+static void describe(const pm_backend *b, char device[256], char driver[256]) {
+  (void)b;
+  snprintf(device, 256, "CPU (%s)", pm_cpu_path_name());
+  *driver = 0;
+}
+
 static const pm_backend_ops cpu_ops = {
-    .name = "CPU",
     .destroy = destroy,
+    .describe = describe,
     .load = load,
     .run = run,
     .logits = logits,

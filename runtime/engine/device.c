@@ -23,7 +23,7 @@ static pm_status load_cpu(pm_engine *e, const pm_engine_desc *d) {
             e->kv.n_ctx, e->kv.n_session, (double)need / GB, (double)free_bytes / GB);
   pm_cpu_desc desc = {.n_thread = d->n_thread, .exact = d->exact};
   PM_TRY(pm_cpu_create(&desc, &e->backend));
-  snprintf(e->device, sizeof e->device, "CPU (%s)", pm_cpu_path_name());
+  e->backend->ops->describe(e->backend, e->device, e->driver);
   e->n_thread = d->n_thread ? d->n_thread : pm_thread_physical_cores();
   return e->backend->ops->load(e->backend, &e->program, d->progress, d->user);
 }
@@ -31,7 +31,7 @@ static pm_status load_cpu(pm_engine *e, const pm_engine_desc *d) {
 static pm_status load_gpu(pm_engine *e, const pm_engine_desc *d, const char *name) {
   pm_gpu_desc desc = {.device = name, .cache_dir = d->cache_dir, .validate = d->validate};
   PM_TRY(pm_gpu_create(&desc, &e->backend));
-  snprintf(e->device, sizeof e->device, "%s", e->backend->ops->name);
+  e->backend->ops->describe(e->backend, e->device, e->driver);
   return e->backend->ops->load(e->backend, &e->program, d->progress, d->user);
 }
 

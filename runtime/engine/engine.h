@@ -28,8 +28,9 @@ typedef struct pm_engine {
   pm_program program;
   pm_backend *backend;
   pm_kv kv;
-  char device[256];  // what runs it, for people
-  char note[256];    // why it is not what "auto" would rather take; "" if nothing to say
+  char device[256];  // what runs it, and the name and version of its driver, for people
+  char driver[256];
+  char note[256];  // why it is not what "auto" would rather take; "" if nothing to say
   uint32_t n_thread;
   uint64_t fingerprint;  // of the model and the cache's layout, for saved sessions
   pm_row *rows;          // the step being filled

@@ -219,9 +219,15 @@ static pm_backend_counters counters(const pm_backend *b) { return ((const pm_gpu
 
 // ---- creation ----
 
+static void describe(const pm_backend *b, char device[256], char driver[256]) {
+  const pm_gpu_info *info = &((const pm_gpu *)b)->device.probe.info;
+  snprintf(device, 256, "%s", info->name);
+  snprintf(driver, 256, "%s", info->driver);
+}
+
 static const pm_backend_ops gpu_ops = {
-    .name = "vulkan",
     .destroy = destroy,
+    .describe = describe,
     .load = load,
     .run = run,
     .logits = logits,
