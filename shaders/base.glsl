@@ -9,15 +9,25 @@ layout(local_size_x_id = 0) in;
 
 // Weights are read as 16-byte words wherever the layout allows it, never as 8- or 16-bit elements. The arena index is the same for a
 // whole workgroup.
-layout(set = 0, binding = 0, std430) readonly buffer Weights16 { uvec4 v[]; } weights16[16];
-layout(set = 0, binding = 0, std430) readonly buffer Weights4 { uint v[]; } weights4[16];
+const uint ARENAS = 16, CACHE_ARENAS = 8;
+layout(set = 0, binding = 0, std430) readonly buffer Weights16 { uvec4 v[]; } weights16[ARENAS];
+layout(set = 0, binding = 0, std430) readonly buffer Weights4 { uint v[]; } weights4[ARENAS];
 layout(set = 0, binding = 1, std430) buffer Scratch { float v[]; } scratch;
 layout(set = 0, binding = 1, std430) buffer Scratch16 { vec4 v[]; } scratch16;
 layout(set = 0, binding = 1, std430) buffer ScratchU { uint v[]; } scratch_u;
-layout(set = 0, binding = 2, std430) buffer Cache4 { uint v[]; } cache4[8];
-layout(set = 0, binding = 2, std430) buffer Cache16 { uvec4 v[]; } cache16[8];
+layout(set = 0, binding = 2, std430) buffer Cache4 { uint v[]; } cache4[CACHE_ARENAS];
+layout(set = 0, binding = 2, std430) buffer Cache16 { uvec4 v[]; } cache16[CACHE_ARENAS];
 layout(set = 0, binding = 3, std430) readonly buffer Step { uint v[]; } step_words;
 layout(set = 0, binding = 4, std430) readonly buffer Tables { uvec2 v[]; } tables;
+
+// Where a matrix begins, in 16-byte units of an arena.
+struct matrix { uint arena, at; };
+
+// For an arena index that comes from memory or out of a branch: SwiftShader forms the address of the descriptor even where control
+// flow has left, with whatever the registers hold.
+uint bounded_arena(uint arena) { return min(arena, ARENAS - 1); }
+
+matrix expert_matrix(uint entry) { return matrix(bounded_arena(tables.v[entry].x), tables.v[entry].y); }
 
 // ---- the step ----
 

@@ -16,13 +16,13 @@ void main() {
   [[unroll]] for (uint i = 0; i < N_ACC; i++) total.v[i] = 0.0;
   for (uint k = 0; k < p.n_used; k++) {
     uint expert = scratch_u.v[p.ids_at + row * p.ids_row + k];
-    uvec2 down = tables.v[p.w.at + expert];
+    matrix down = expert_matrix(p.w.at + expert);
     uint at[OUTS], x_at[ROWS];
-    [[unroll]] for (uint o = 0; o < OUTS; o++) at[o] = down.y + min(out_first + o, p.w.n_out - 1) * p.w.row;
+    [[unroll]] for (uint o = 0; o < OUTS; o++) at[o] = down.at + min(out_first + o, p.w.n_out - 1) * p.w.row;
     [[unroll]] for (uint n = 0; n < ROWS; n++) x_at[n] = p.x.at + row * p.x.row + k * p.x.batch;
     sums acc;
     [[unroll]] for (uint i = 0; i < N_ACC; i++) acc.v[i] = 0.0;
-    dot_rows(acc, down.x, at, x_at, p.w.n_unit, p.w.n_in, lane);
+    dot_rows(acc, down.arena, at, x_at, p.w.n_unit, p.w.n_in, lane);
     float weight = scratch.v[p.weights_at + row * p.weights_row + k];
     [[unroll]] for (uint i = 0; i < N_ACC; i++) total.v[i] += weight * acc.v[i];
   }

@@ -13,23 +13,23 @@ void main() {
   if (row >= step_rows()) return;
 
   uint expert = scratch_u.v[p.ids_at + row * p.ids_row + k];
-  uvec2 gate = tables.v[p.w.at + expert], other = tables.v[p.up_at + expert];
+  matrix gate = expert_matrix(p.w.at + expert), other = expert_matrix(p.up_at + expert);
   uint lane = invocation() % LANES;
   uint out_first = (gl_WorkGroupID.x * (gl_WorkGroupSize.x / LANES) + invocation() / LANES) * OUTS;
   uint at[OUTS], up_at[OUTS], x_at[ROWS];
   [[unroll]] for (uint o = 0; o < OUTS; o++) {
     uint offset = min(out_first + o, p.w.n_out - 1) * p.w.row;
-    at[o] = gate.y + offset;
-    up_at[o] = other.y + offset;
+    at[o] = gate.at + offset;
+    up_at[o] = other.at + offset;
   }
   [[unroll]] for (uint n = 0; n < ROWS; n++) x_at[n] = p.x.at + row * p.x.row;
 
   sums acc, up;
   [[unroll]] for (uint i = 0; i < N_ACC; i++) acc.v[i] = up.v[i] = 0.0;
-  dot_rows(acc, gate.x, at, x_at, p.w.n_unit, p.w.n_in, lane);
+  dot_rows(acc, gate.arena, at, x_at, p.w.n_unit, p.w.n_in, lane);
   sum_lanes(acc);
   if (GATED) {
-    dot_rows(up, other.x, up_at, x_at, p.w.n_unit, p.w.n_in, lane);
+    dot_rows(up, other.arena, up_at, x_at, p.w.n_unit, p.w.n_in, lane);
     sum_lanes(up);
   }
   if (lane != 0) return;

@@ -3,7 +3,7 @@
 // Groups: (tiles of outputs, tiles of rows, batch items).
 //
 // An invocation owns OUT4 x ROW4 blocks of 4 outputs x 4 rows. With GATED the first half of a tile's outputs are gate rows and the
-// second half the up rows of the same outputs, so that both meet in one invocation (OUT4 is 2 then).
+// second side the up rows of the same outputs, so that both meet in one invocation (OUT4 is 2 then).
 
 #include "abi/matmul.h"
 
@@ -27,16 +27,11 @@ shared uint x_rows[TILE_ROW], y_rows[TILE_ROW];
 
 layout(push_constant) uniform Push { pm_push_matmul p; };
 
-struct matrix { uint arena, at; };
-
-// Decodes unit u of the tile's outputs; an item is one run of 16 values of one output.
-void fill_w(matrix w, matrix up, uint out_first, uint u) {
-  for (uint item = gl_LocalInvocationID.x; item < 2 * TILE_OUT; item += gl_WorkGroupSize.x) {
-    uint m = item % TILE_OUT, h = item / TILE_OUT;
-    matrix from = w;
-    if (GATED && m >= OUTPUTS) from = up;
-    uint row = from.at + min(out_first + m % OUTPUTS, p.w.n_out - 1) * p.w.row;
-    raw_unit raw = unit_load(from.arena, row, p.w.n_unit, u);
+// Decodes unit u of OUTPUTS rows of one matrix to the tile's outputs from m_first on; an item is one run of 16 values of one output.
+void fill_w(matrix from, uint m_first, uint out_first, uint u) {
+  for (uint item = gl_LocalInvocationID.x; item < 2 * OUTPUTS; item += gl_WorkGroupSize.x) {
+    uint o = item % OUTPUTS, h = item / OUTPUTS, m = m_first + o;
+    raw_unit raw = unit_load(from.arena, from.at + min(out_first + o, p.w.n_out - 1) * p.w.row, p.w.n_unit, u);
     vec2 scale = unit_scale(raw, u), offset = unit_offset(raw, u);
     [[unroll]] for (uint i = 0; i < 4; i++) {
       vec4 v = h == 0 ? scale.x * unit_values(raw, u, i) + offset.x : scale.y * unit_values(raw, u, 4 + i) + offset.y;
@@ -62,14 +57,15 @@ void main() {
     uint tile = p.groups_at + 1 + 3 * gl_WorkGroupID.y, expert = scratch_u.v[tile];
     first = scratch_u.v[tile + 1];
     count = scratch_u.v[tile + 2];
-    uvec2 w_entry = tables.v[p.w.at + expert], up_entry = tables.v[p.up_at + expert];
-    w = matrix(w_entry.x, w_entry.y);
-    up = matrix(up_entry.x, up_entry.y);
+    w = expert_matrix(p.w.at + expert);
+    up = expert_matrix(p.up_at + expert);
   } else {
     uint n_row = p.logits != 0 ? step_logits() : step_rows();
     if (first >= n_row) return;
     count = min(TILE_ROW, n_row - first);
   }
+  w.arena = bounded_arena(w.arena);
+  up.arena = bounded_arena(up.arena);
   for (uint n = self; n < TILE_ROW; n += gl_WorkGroupSize.x) {  // past the end: the last row again, not written
     uint row = first + min(n, count - 1), item = batch;
     if (GROUPED) {
@@ -86,7 +82,8 @@ void main() {
   vec4 acc[OUT4 * ROW4 * 4];  // four outputs of row 4r + c of block (o, r) at (o * ROW4 + r) * 4 + c
   [[unroll]] for (uint i = 0; i < OUT4 * ROW4 * 4; i++) acc[i] = vec4(0.0);
   for (uint u = 0; u < p.w.n_unit; u++) {
-    fill_w(w, up, out_first, u);
+    for (uint side = 0; side < (GATED ? 2 : 1); side++)
+      fill_w(matrix(side == 0 ? w.arena : up.arena, side == 0 ? w.at : up.at), side * OUTPUTS, out_first, u);
     fill_x(u);
     barrier();
     for (uint k4 = 0; k4 < 32; k4 += 4) {  // four at a time: enough loads in flight, little code
