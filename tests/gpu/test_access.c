@@ -223,11 +223,6 @@ static void deepseek_v3(void **state) {
   check_model("mini-v3", UINT32_MAX);
 }
 
-static void deepseek_v2_legacy(void **state) {
-  (void)state;
-  check_model("mini-v2lite-legacy", UINT32_MAX);
-}
-
 // The paths of hardware devices, which a software device would not choose: the first row of pick.def that begins like this.
 static void other_path(void **state) {
   const char *wanted = *state;
@@ -259,7 +254,6 @@ int main(void) {
   if (result) return result;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deepseek_v3),
-      cmocka_unit_test(deepseek_v2_legacy),
       {"tiled products", other_path, NULL, NULL, "MATMUL ANY matmul"},
       {"grouped experts, gate and up", other_path, NULL, NULL, "EXPERTS_GLU ANY matmul"},
       {"grouped experts, down", other_path, NULL, NULL, "EXPERTS_DOWN ANY matmul"},

@@ -77,17 +77,16 @@ static void same_logits(void **state) {
   size_t bytes = pm_tensor_row_bytes(m.program.logits);
   float *expected = pm_alloc(bytes), *got = pm_alloc(bytes);
   assert_true(expected && got);
-  uint32_t n_arena, most = 0;
+  uint32_t n_arena;
   assert_true(run(&m, false, 0, expected, &n_arena));
   for (size_t i = 0; i < bytes / 4; i++) assert_true(expected[i] == expected[i]);
-  for (uint64_t limit = 8 << 20; run(&m, limit == 1 << 20, limit, got, &n_arena); limit /= 2) {
-    if (memcmp(got, expected, bytes)) fail_msg("other logits in %u arenas of %llu bytes", n_arena, (unsigned long long)limit);
-    if (n_arena > most) most = n_arena;
-  }
-  print_message("the same in up to %u arenas; then: %s\n", most, pm_fail_message());
-  assert_true(most >= 4);
+  assert_true(run(&m, false, 1 << 20, got, &n_arena));
+  assert_true(n_arena >= 8);
+  assert_memory_equal(got, expected, bytes);
   assert_true(run(&m, true, 0, got, &n_arena));
   assert_memory_equal(got, expected, bytes);
+  assert_false(run(&m, false, 1 << 19, got, &n_arena));
+  assert_non_null(strstr(pm_fail_message(), "16 buffers"));
   pm_free(expected);
   pm_free(got);
   close_model(&m);
