@@ -120,12 +120,13 @@ static bool on_case(void *user, const pm_case_result *r) {
 
 void op_cases_check(const pm_case_target *tested, const pm_case_target *reference, const char *only) {
   const uint64_t seed = 20240517;
-  uint32_t n_failed = 0, n_case[PM_OP_COUNT] = {0};
+  uint32_t n_failed = 0, n_group = 0, n_case[PM_OP_COUNT] = {0};
   printf("seed %llu\n", (unsigned long long)seed);
   for (uint32_t i = 0; op_case_group(i); i++) {
     const pm_case_group *g = op_case_group(i);
     for (uint32_t k = 0; k < g->n_case; k++) n_case[g->cases[k].op]++;
     if (only && strcmp(only, g->name)) continue;
+    n_group++;
     tally t = {0};
     pm_status status = pm_cases_run(g, tested, reference, seed + i, on_case, &t);
     if (status) fail_msg("%s: %s", g->name, pm_fail_message());
@@ -135,5 +136,6 @@ void op_cases_check(const pm_case_target *tested, const pm_case_target *referenc
   }
   for (int k = 0; k < PM_OP_COUNT; k++)
     if (!n_case[k]) fail_msg("no case for %s", pm_op_name((pm_op_kind)k));
+  if (!n_group) fail_msg("no group is called %s", only);
   assert_int_equal(n_failed, 0);
 }

@@ -3,10 +3,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "isa.h"
 #include "op_cases.h"
 
 static pm_status make_cpu(void *user, pm_backend **out) { return pm_cpu_create(user, out); }
@@ -32,12 +34,26 @@ static void threads_do_not_matter(void **state) {
   op_cases_check(&(pm_case_target){make_cpu, &three, 0, 0}, &(pm_case_target){make_cpu, &one, 0, 0}, only);
 }
 
+// The loops of the ops that are not products, on every instruction set of this machine (tests/ops/test_mm.c does the same for products).
+static void every_path_matches_reference(void **state) {
+  (void)state;
+  static const char *const groups[] = {"rows", "attention 16", "attention 64"};
+  pm_cpu_desc desc = {.n_thread = 2, .exact = true};
+  for (uint32_t i = 0; pm_cpu_isa_row(i); i++) {
+    assert_true(pm_cpu_isa_force(pm_cpu_isa_row(i)->name));
+    printf("%s\n", pm_cpu_path_name());
+    for (int k = 0; k < 3; k++) op_cases_check(&(pm_case_target){make_cpu, &desc, 1e-11, 1e-11}, NULL, groups[k]);
+  }
+  assert_true(pm_cpu_isa_force(NULL));
+}
+
 int main(int argc, char **argv) {
   only = argc > 1 ? argv[1] : NULL;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(exact_matches_reference),
       cmocka_unit_test(default_matches_reference),
       cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(every_path_matches_reference),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
