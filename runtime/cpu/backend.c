@@ -132,6 +132,7 @@ static const pm_backend_ops cpu_ops = {
 };
 
 pm_status pm_cpu_create(const pm_cpu_desc *desc, pm_backend **out) {
+  *out = NULL;
   pm_cpu *c;
   PM_NEW(&c, 1, "the CPU backend");
   c->base.ops = &cpu_ops;
