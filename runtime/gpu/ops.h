@@ -16,8 +16,10 @@ static inline uint32_t pm_gpu_word(const pm_tensor *t) { return (uint32_t)(t->pl
 pm_push_view pm_gpu_push_view(const pm_view *v);
 pm_push_weight pm_gpu_push_weight(const pm_tensor *w);
 
-// Whether vec4 loads may serve a view whose items are a multiple of `n` values.
-bool pm_gpu_is_wide(const pm_view *v, uint32_t n);
+// Whether vec4 loads may serve a view: offset, strides and width are multiples of 4.
+bool pm_gpu_is_wide(const pm_view *v);
+// The rows that a product reads; they must be wide.
+pm_push_view pm_gpu_push_input(pm_gpu_recorder *r, const pm_view *x);
 
 // "kernel.FORMAT" into a buffer of the caller.
 typedef struct pm_gpu_name {
@@ -35,7 +37,7 @@ pm_view pm_gpu_temp_like(pm_gpu_recorder *r, const pm_view *y, uint32_t n_row);
 typedef struct pm_gpu_tiles {
   pm_push_matmul push;
   pm_type type;
-  bool wide, gated, accumulate, grouped;
+  bool gated, accumulate, grouped;
   uint32_t n_tile;  // of rows, at most
   uint32_t n_batch;
   double cost;

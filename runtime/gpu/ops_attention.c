@@ -33,7 +33,7 @@ void pm_gpu_op_mla_attention(pm_gpu_recorder *r, const pm_op *op) {
     partial = pm_gpu_temp(r, "attention.partial", (uint64_t)n_row * n_head * n_split * (a->n_latent + 2));
     push.partial_at = pm_gpu_word(partial);
   }
-  bool wide = pm_gpu_is_wide(&a->q, 8) && push.kv_row % 4 == 0;
+  bool wide = pm_gpu_is_wide(&a->q) && a->q.n % 8 == 0 && push.kv_row % 4 == 0;
   uint32_t constants[] = {pick.workgroup,
                           n_split,
                           heads,

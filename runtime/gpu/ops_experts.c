@@ -67,13 +67,12 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
   pm_gpu_tiles tiles = {
       .push = {.w = push_experts(r, a->experts, a->matrix),
                .up_at = push_experts(r, a->experts, UP).at,
-               .x = pm_gpu_push_view(a->x),
+               .x = pm_gpu_push_input(r, a->x),
                .y = pm_gpu_push_view(a->y),
                .groups_at = pm_gpu_word(g.tiles),
                .list_at = pm_gpu_word(g.list),
                .n_used = a->ids->n},
       .type = w->type,
-      .wide = pm_gpu_is_wide(a->x, PM_GPU_UNIT),
       .gated = a->gated,
       .grouped = true,
       .n_tile = g.n_tile,
@@ -129,20 +128,19 @@ static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const 
   pm_push_experts push = {
       .w = push_experts(r, a->experts, matrix),
       .up_at = push_experts(r, a->experts, UP).at,
-      .x = pm_gpu_push_view(&a->x),
+      .x = pm_gpu_push_input(r, &a->x),
       .y = pm_gpu_push_view(y),
       .ids_at = ids.at,
       .ids_row = ids.row,
       .n_used = n_used,
   };
-  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup,      pick->a, pick->b,
-                          pick->c,         pm_gpu_is_wide(&a->x, PM_GPU_UNIT), gated};
+  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated};
   pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_write(r, y->tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, w->type).text,
                                                .constants = constants,
-                                               .n_constant = 7,
+                                               .n_constant = 6,
                                                .push = &push,
                                                .push_bytes = sizeof push,
                                                .groups = {pm_gpu_groups(push.w.n_out, pick->workgroup / pick->a * pick->b), n_used, n_row},
@@ -154,7 +152,7 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
   pm_push_view ids = pm_gpu_push_view(&a->ids), weights = pm_gpu_push_view(&a->weights);
   pm_push_experts push = {
       .w = push_experts(r, a->experts, DOWN),
-      .x = pm_gpu_push_view(&a->x),
+      .x = pm_gpu_push_input(r, &a->x),
       .y = pm_gpu_push_view(&a->y),
       .ids_at = ids.at,
       .ids_row = ids.row,
@@ -162,14 +160,14 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
       .weights_row = weights.row,
       .n_used = a->ids.n,
   };
-  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, pm_gpu_is_wide(&a->x, PM_GPU_UNIT)};
+  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c};
   pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_read(r, a->weights.tensor);
   pm_gpu_record_write(r, a->y.tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, a->experts->down->type).text,
                                                .constants = constants,
-                                               .n_constant = 6,
+                                               .n_constant = 5,
                                                .push = &push,
                                                .push_bytes = sizeof push,
                                                .groups = {pm_gpu_groups(push.w.n_out, pick->workgroup / pick->a * pick->b), 1, n_row},

@@ -37,10 +37,10 @@ uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick) { return 4 * pick->c * (pick-
 
 void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_gpu_tiles *t) {
   uint32_t out4 = t->gated ? 2 : pick->b, outputs = 4 * pick->a * (t->gated ? 1 : out4);
-  uint32_t constants[] = {pick->workgroup, pick->a, out4, pick->c, t->wide, t->gated, t->accumulate, t->grouped};
+  uint32_t constants[] = {pick->workgroup, pick->a, out4, pick->c, t->gated, t->accumulate, t->grouped};
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, t->type).text,
                                                .constants = constants,
-                                               .n_constant = 8,
+                                               .n_constant = 7,
                                                .push = &t->push,
                                                .push_bytes = sizeof t->push,
                                                .groups = {pm_gpu_groups(t->push.w.n_out, outputs), t->n_tile, t->n_batch},
@@ -49,19 +49,19 @@ void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_g
 
 static void record_lanes(pm_gpu_recorder *r, const pm_op_matmul *a, const pm_gpu_pick *pick, pm_push_weight w, pm_push_weight up) {
   uint32_t n_row = pm_gpu_rows(r, a->rows), n_batch = (uint32_t)a->w->ne[2], n_pass = pm_gpu_groups(n_row, pick->c);
-  bool gated = a->w_up != NULL, wide = pm_gpu_is_wide(&a->x, PM_GPU_UNIT);
+  bool gated = a->w_up != NULL;
   pm_push_matvec push = {
       .w = w,
       .up_arena = up.arena,
       .up_at = up.at,
-      .x = pm_gpu_push_view(&a->x),
+      .x = pm_gpu_push_input(r, &a->x),
       .y = pm_gpu_push_view(&a->y),
       .logits = a->rows == PM_ROWS_LOGITS,
   };
-  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, wide, gated, a->accumulate};
+  uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated, a->accumulate};
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, a->w->type).text,
                                                .constants = constants,
-                                               .n_constant = 8,
+                                               .n_constant = 7,
                                                .push = &push,
                                                .push_bytes = sizeof push,
                                                .groups = {pm_gpu_groups(w.n_out, pick->workgroup / pick->a * pick->b), n_pass, n_batch},
@@ -83,12 +83,11 @@ static void record_matmul(pm_gpu_recorder *r, const pm_op_matmul *a) {
       .push = {.w = w,
                .up_arena = up.arena,
                .up_at = up.at,
-               .x = pm_gpu_push_view(&a->x),
+               .x = pm_gpu_push_input(r, &a->x),
                .y = pm_gpu_push_view(&a->y),
                .logits = a->rows == PM_ROWS_LOGITS,
                .n_used = 1},
       .type = a->w->type,
-      .wide = pm_gpu_is_wide(&a->x, PM_GPU_UNIT),
       .gated = a->w_up != NULL,
       .accumulate = a->accumulate,
       .n_tile = n_tile,

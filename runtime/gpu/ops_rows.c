@@ -29,8 +29,15 @@ pm_push_weight pm_gpu_push_weight(const pm_tensor *w) {
   };
 }
 
-bool pm_gpu_is_wide(const pm_view *v, uint32_t n) {
-  return v->n % n == 0 && v->offset % 4 == 0 && v->stride_row % 4 == 0 && (v->n_batch == 1 || v->stride_batch % 4 == 0);
+bool pm_gpu_is_wide(const pm_view *v) {
+  return v->n % 4 == 0 && v->offset % 4 == 0 && v->stride_row % 4 == 0 && (v->n_batch == 1 || v->stride_batch % 4 == 0);
+}
+
+pm_push_view pm_gpu_push_input(pm_gpu_recorder *r, const pm_view *x) {
+  if (!pm_gpu_is_wide(x))
+    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "%s: products on Vulkan read rows whose width, offset and strides are multiples of 4",
+                                  x->tensor->name));
+  return pm_gpu_push_view(x);
 }
 
 pm_gpu_name pm_gpu_kernel_name(const char *kernel, pm_type type) {

@@ -15,6 +15,8 @@ static void latch(pm_gpu_recorder *r, pm_status status) {
   snprintf(r->message, sizeof r->message, "%s", pm_fail_message());
 }
 
+void pm_gpu_record_fail(pm_gpu_recorder *r, pm_status status) { latch(r, status); }
+
 static pm_status check_dispatch(const pm_gpu_recorder *r, const pm_gpu_dispatch *d, const pm_gpu_spirv *kernel) {
   if (!kernel) PM_FAIL(PM_ERR_UNSUPPORTED, "kernel %s was not built, or needs a feature that this device lacks", d->kernel);
   if (d->push_bytes > PM_GPU_PUSH_BYTES || d->push_bytes % 4)

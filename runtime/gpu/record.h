@@ -48,6 +48,9 @@ typedef struct pm_gpu_dispatch {
 } pm_gpu_dispatch;
 void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d);
 
+// Latches a failure that an op found.
+void pm_gpu_record_fail(pm_gpu_recorder *r, pm_status status);
+
 // Declares what the next dispatch reads and writes; a barrier is recorded only when an earlier write (or read, for a write) of the
 // same tensor has not been fenced yet. Ops call these before their dispatch, so barriers never need to be placed by hand.
 void pm_gpu_record_read(pm_gpu_recorder *r, const pm_tensor *t);

@@ -8,7 +8,6 @@ layout(constant_id = 1) const uint SUBGROUP = 32;  // invocations of a subgroup
 layout(constant_id = 2) const uint LANES = 32;     // per output row; a power of two, divides the workgroup
 layout(constant_id = 3) const uint OUTS = 4;       // output rows per lane
 layout(constant_id = 4) const uint ROWS = 1;       // rows of x
-layout(constant_id = 5) const bool WIDE = true;    // x may be read as aligned vec4s, and n_in is a multiple of 32
 
 #include "op/load.glsl"
 #include "op/reduce.glsl"

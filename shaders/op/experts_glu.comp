@@ -4,7 +4,7 @@
 #include "abi/matvec.h"
 #include "op/dot.glsl"
 
-layout(constant_id = 6) const bool GATED = true;
+layout(constant_id = 5) const bool GATED = true;
 
 layout(push_constant) uniform Push { pm_push_experts p; };
 

@@ -1,9 +1,7 @@
-// Values of x in fours. The includer declares WIDE: rows may be read as aligned vec4s, and n_in is a multiple of 32.
-
+// Values i .. i+3 of a row of x, whose first value is at a multiple of 4. Rows of formats without blocks may end inside a unit of 32:
+// zeros follow there, as in the weights.
 vec4 load_x4(uint at, uint i, uint n_in) {
-  if (WIDE) return scratch16.v[(at + i) / 4];
-  vec4 v = vec4(0.0);
-  [[unroll]] for (uint k = 0; k < 4; k++)
-    if (i + k < n_in) v[k] = scratch.v[at + i + k];
-  return v;
+  if (PADDED == 0) return scratch16.v[(at + i) / 4];
+  vec4 v = scratch16.v[(i < n_in ? at + i : at) / 4];
+  return i < n_in ? v : vec4(0.0);
 }

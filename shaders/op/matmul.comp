@@ -10,10 +10,9 @@
 layout(constant_id = 1) const uint OUT_SIDE = 16;  // invocations along the outputs; divides the workgroup
 layout(constant_id = 2) const uint OUT4 = 2;
 layout(constant_id = 3) const uint ROW4 = 1;
-layout(constant_id = 4) const bool WIDE = true;
-layout(constant_id = 5) const bool GATED = false;
-layout(constant_id = 6) const bool ACCUMULATE = false;
-layout(constant_id = 7) const bool GROUPED = false;  // rows are pairs (row, k) of one expert
+layout(constant_id = 4) const bool GATED = false;
+layout(constant_id = 5) const bool ACCUMULATE = false;
+layout(constant_id = 6) const bool GROUPED = false;  // rows are pairs (row, k) of one expert
 
 #include "op/load.glsl"
 

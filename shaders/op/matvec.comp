@@ -4,8 +4,8 @@
 #include "abi/matvec.h"
 #include "op/dot.glsl"
 
-layout(constant_id = 6) const bool GATED = false;
-layout(constant_id = 7) const bool ACCUMULATE = false;
+layout(constant_id = 5) const bool GATED = false;
+layout(constant_id = 6) const bool ACCUMULATE = false;
 
 layout(push_constant) uniform Push { pm_push_matvec p; };
 

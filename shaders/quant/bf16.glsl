@@ -1,5 +1,6 @@
 // BF16. Device row: n_in bfloat16, zero-filled to a multiple of 32. Unit u = values 32u .. 32u+31.
 #define HAS_OFFSET 0
+#define PADDED 1
 
 struct raw_unit { uvec4 w[4]; };
 

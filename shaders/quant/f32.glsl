@@ -1,5 +1,6 @@
 // F32. Device row: n_in floats, zero-filled to a multiple of 32. Unit u = values 32u .. 32u+31.
 #define HAS_OFFSET 0
+#define PADDED 1
 
 struct raw_unit { uvec4 w[8]; };
 

@@ -1,6 +1,7 @@
 // Q4_0. File block: d f16 | 16 bytes. Device row: d of all blocks, zero-filled to 16 bytes | 16 bytes of every block.
 // Unit = block: value k = d * (nibble - 8); low nibbles are values 0..15, high nibbles 16..31.
 #define HAS_OFFSET 1
+#define PADDED 0
 
 struct raw_unit { uvec4 q; uint d; };
 

@@ -3,6 +3,7 @@
 // high nibbles those of sub-block 2j + 1. value = d * scale * nibble - dmin * min.
 #include "quant/k_scales.glsl"
 #define HAS_OFFSET 1
+#define PADDED 0
 
 struct raw_unit { uvec4 q, head; };
 

@@ -2,6 +2,7 @@
 // zero-filled to 16 bytes | 16 bytes of every block. Unit = block: value k = d * (nibble + 16 * bit k - 16); low nibbles are values
 // 0..15, high nibbles 16..31.
 #define HAS_OFFSET 1
+#define PADDED 0
 
 struct raw_unit { uvec4 q; uint high, d; };
 

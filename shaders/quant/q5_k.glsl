@@ -2,6 +2,7 @@
 // Units as in Q4_K; bit s of high-bit byte k belongs to value k of sub-block s. value = d * scale * (nibble + 16 * bit) - dmin * min.
 #include "quant/k_scales.glsl"
 #define HAS_OFFSET 1
+#define PADDED 0
 
 struct raw_unit { uvec4 q, high, head; };
 

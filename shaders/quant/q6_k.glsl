@@ -3,6 +3,7 @@
 // Unit u = word i = u % 8 of the nibbles of block u / 8: with n = i / 4, b = i / 2 % 2, h = i % 2, its low nibbles are values
 // 16h .. 16h+15 of 32-value group 4n + b, its high nibbles those of group 4n + b + 2. value = d * scale * (six bits - 32).
 #define HAS_OFFSET 1
+#define PADDED 0
 
 struct raw_unit { uvec4 low, high; uvec2 scales; uint d; };
 

@@ -1,6 +1,7 @@
 // Q8_0. File block: d f16 | 32 signed bytes. Device row: d of all blocks, zero-filled to 16 bytes | 32 bytes of every block.
 // Unit = block: value k = d * q[k].
 #define HAS_OFFSET 0
+#define PADDED 0
 
 struct raw_unit { uvec4 q[2]; uint d; };
 
