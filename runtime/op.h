@@ -74,7 +74,11 @@ typedef struct pm_op_mla_attention {
   float scale;
 } pm_op_mla_attention;
 
-typedef enum pm_gating { PM_GATING_SOFTMAX = 1, PM_GATING_SIGMOID = 2, PM_GATING_SOFTMAX_CHOSEN = 3 } pm_gating;  // values of expert_gating_func
+typedef enum pm_gating {
+  PM_GATING_SOFTMAX = 1,
+  PM_GATING_SIGMOID = 2,
+  PM_GATING_SOFTMAX_CHOSEN = 3
+} pm_gating;  // values of expert_gating_func
 
 // Chooses n_used of n experts for every row; equal scores: the lower index wins. The order is that of falling score.
 // probs = softmax or sigmoid of the logits; selection by probs + bias; with n_group > 1 only the n_group_used best groups take
@@ -162,11 +166,11 @@ typedef struct pm_row {
 } pm_row;
 
 typedef struct pm_step {
-  uint32_t n_row;                // 1 .. max_rows
-  uint32_t n_logit;              // 0 .. max_logits
-  const pm_row *rows;            // rows of one sequence are in order of position and contiguous
-  const uint32_t *logit_row;     // [n_logit] indices into rows
-  const float *rope;             // [n_row][n_rope / 2][2]: cosine and sine of each pair's angle, made in double precision
+  uint32_t n_row;             // 1 .. max_rows
+  uint32_t n_logit;           // 0 .. max_logits
+  const pm_row *rows;         // rows of one sequence are in order of position and contiguous
+  const uint32_t *logit_row;  // [n_logit] indices into rows
+  const float *rope;          // [n_row][n_rope / 2][2]: cosine and sine of each pair's angle, made in double precision
 } pm_step;
 
 #endif

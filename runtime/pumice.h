@@ -33,25 +33,32 @@ typedef enum pumice_status {
 } pumice_status;
 
 // Option and info structs begin with their own size, so that they can grow: pumice_x x = PUMICE_INIT(pumice_x);
-#define PUMICE_INIT(type) {.size = (uint32_t)sizeof(type)}
+#define PUMICE_INIT(type) \
+  { .size = (uint32_t)sizeof(type) }
 
-PUMICE_API const char *pumice_version(void);      // "0.1.0"
-PUMICE_API const char *pumice_error(void);        // message of this thread's newest failure; "" if none
+PUMICE_API const char *pumice_version(void);  // "0.1.0"
+PUMICE_API const char *pumice_error(void);    // message of this thread's newest failure; "" if none
 PUMICE_API const char *pumice_status_name(pumice_status status);
 
 // ---- devices -------------------------------------------------------------------------------------------------------
 
-typedef enum pumice_device_kind { PUMICE_DEVICE_CPU, PUMICE_DEVICE_DISCRETE, PUMICE_DEVICE_INTEGRATED, PUMICE_DEVICE_VIRTUAL, PUMICE_DEVICE_SOFTWARE } pumice_device_kind;
+typedef enum pumice_device_kind {
+  PUMICE_DEVICE_CPU,
+  PUMICE_DEVICE_DISCRETE,
+  PUMICE_DEVICE_INTEGRATED,
+  PUMICE_DEVICE_VIRTUAL,
+  PUMICE_DEVICE_SOFTWARE
+} pumice_device_kind;
 
 typedef struct pumice_device_info {
   uint32_t size;
   pumice_device_kind kind;
   char name[256];
   char driver[256];
-  char uuid[40], pci[16];  // "" for the CPU
+  char uuid[40], pci[16];              // "" for the CPU
   uint64_t memory_total, memory_free;  // bytes
   bool usable;
-  char reason[256];        // why it is not usable, or why it is not picked by itself
+  char reason[256];  // why it is not usable, or why it is not picked by itself
   char features[512];
 } pumice_device_info;
 
@@ -90,10 +97,10 @@ typedef struct pumice_model_options {
 typedef struct pumice_model_info {
   uint32_t size;
   char name[128], architecture[64], file_type[64];
-  char device[256];       // what it runs on
-  char driver[256];       // name and version of the device's driver; "" for the CPU
-  char note[256];         // why it does not run where "auto" would rather have it; "" if there is nothing to say
-  char chat_format[32];   // "deepseek-v3", "chatml", ...; "" if the file's template is not known
+  char device[256];      // what it runs on
+  char driver[256];      // name and version of the device's driver; "" for the CPU
+  char note[256];        // why it does not run where "auto" would rather have it; "" if there is nothing to say
+  char chat_format[32];  // "deepseek-v3", "chatml", ...; "" if the file's template is not known
   uint64_t n_parameter, file_bytes;
   uint32_t n_layer, n_ctx_train, n_ctx, n_vocab, d_model, n_expert, n_expert_used, n_thread;
   int32_t token_bos, token_eos;  // -1 if none
@@ -114,15 +121,16 @@ PUMICE_API void pumice_model_get_counters(const pumice_model *model, pumice_coun
 
 // Reads only the header of a model file (or split set) and calls back for each metadata key and each tensor; either may be NULL.
 typedef void pumice_inspect_key_fn(void *user, const char *key, const char *type, const char *value);  // long values are shortened
-typedef void pumice_inspect_tensor_fn(void *user, const char *name, const char *type, const uint64_t ne[4], uint32_t n_dim, uint64_t bytes, uint32_t shard);
+typedef void pumice_inspect_tensor_fn(void *user, const char *name, const char *type, const uint64_t ne[4], uint32_t n_dim, uint64_t bytes,
+                                      uint32_t shard);
 PUMICE_API pumice_status pumice_inspect(const char *path, pumice_inspect_key_fn *key, pumice_inspect_tensor_fn *tensor, void *user);
 
 // Writes a GGUF file of a known model's shape with random weights.
 typedef struct pumice_synth_options {
   uint32_t size;
-  const char *shape;   // a name from pumice_synth_shape
-  const char *mix;     // a name from pumice_synth_mix
-  uint32_t n_layer;    // 0 = all of the shape's
+  const char *shape;  // a name from pumice_synth_shape
+  const char *mix;    // a name from pumice_synth_mix
+  uint32_t n_layer;   // 0 = all of the shape's
   uint64_t seed;
   pumice_progress_fn *progress;
   void *user;
@@ -137,7 +145,8 @@ enum { PUMICE_ADD_BOS = 1, PUMICE_PARSE_SPECIAL = 2 };
 
 // Tokens of a UTF-8 text of `bytes` bytes. *n is the capacity of `tokens` on entry and the number of tokens on return; if it was too
 // small the status is ERR_ARGUMENT and *n is what is needed. Invalid UTF-8 is tokenized byte by byte.
-PUMICE_API pumice_status pumice_tokenize(const pumice_model *model, const char *text, size_t bytes, uint32_t flags, int32_t *tokens, size_t *n);
+PUMICE_API pumice_status pumice_tokenize(const pumice_model *model, const char *text, size_t bytes, uint32_t flags, int32_t *tokens,
+                                         size_t *n);
 
 // Bytes of one token (may be part of a character); control tokens give their name only if `special`. Not terminated; never NULL.
 PUMICE_API const char *pumice_token_bytes(const pumice_model *model, int32_t token, bool special, size_t *n);
@@ -151,7 +160,8 @@ typedef struct pumice_message {
 // The prompt text for a conversation in the model's chat format, ready for pumice_tokenize with PUMICE_PARSE_SPECIAL (it contains the
 // BOS text where the format has one). `thinking`: ask for thinking where the format lets one choose. *n: capacity in, bytes out as
 // above; the text is terminated. ERR_UNSUPPORTED if the file's template is not known.
-PUMICE_API pumice_status pumice_chat_render(const pumice_model *model, const pumice_message *messages, size_t n_message, bool add_generation_prompt, bool thinking, char *buffer, size_t *n);
+PUMICE_API pumice_status pumice_chat_render(const pumice_model *model, const pumice_message *messages, size_t n_message,
+                                            bool add_generation_prompt, bool thinking, char *buffer, size_t *n);
 
 // ---- sessions ------------------------------------------------------------------------------------------------------
 
@@ -167,25 +177,26 @@ PUMICE_API pumice_status pumice_session_sync(pumice_session *session, const int3
 // Appends tokens. `all_logits`, if not NULL, is called with the logits [n_vocab] after every token in order; otherwise only those of the
 // last token are kept for pumice_session_logits.
 typedef void pumice_logits_fn(void *user, size_t index, const float *logits);
-PUMICE_API pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits, void *user);
+PUMICE_API pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits,
+                                             void *user);
 
 PUMICE_API size_t pumice_session_length(const pumice_session *session);
-PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);       // keeps the first `length` tokens
-PUMICE_API const float *pumice_session_logits(const pumice_session *session);                  // [n_vocab] after the last token; NULL if none
-PUMICE_API pumice_status pumice_session_save(pumice_session *session, const char *path);       // whole or not at all
-PUMICE_API pumice_status pumice_session_load(pumice_session *session, const char *path);       // of the same model and cache type
+PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);   // keeps the first `length` tokens
+PUMICE_API const float *pumice_session_logits(const pumice_session *session);             // [n_vocab] after the last token; NULL if none
+PUMICE_API pumice_status pumice_session_save(pumice_session *session, const char *path);  // whole or not at all
+PUMICE_API pumice_status pumice_session_load(pumice_session *session, const char *path);  // of the same model and cache type
 PUMICE_API void pumice_session_cancel(pumice_session *session);  // makes the running or next call stop within one step
 
 typedef struct pumice_sampling {
   uint32_t size;
-  bool greedy;               // always the likeliest token; the rest is ignored
-  float temperature;         // 0 = 0.8
-  uint32_t top_k;            // 0 = 40; UINT32_MAX = off
-  float top_p, min_p;        // 0 = 0.95 and 0.05; top_p 1 and min_p < 0 = off
-  float repeat_penalty;      // 0 or 1 = off
+  bool greedy;           // always the likeliest token; the rest is ignored
+  float temperature;     // 0 = 0.8
+  uint32_t top_k;        // 0 = 40; UINT32_MAX = off
+  float top_p, min_p;    // 0 = 0.95 and 0.05; top_p 1 and min_p < 0 = off
+  float repeat_penalty;  // 0 or 1 = off
   float presence_penalty, frequency_penalty;
-  uint32_t penalty_last_n;   // 0 = 64
-  uint64_t seed;             // 0 = from the clock
+  uint32_t penalty_last_n;  // 0 = 64
+  uint64_t seed;            // 0 = from the clock
 } pumice_sampling;
 
 typedef enum pumice_event { PUMICE_TEXT, PUMICE_THINKING } pumice_event;
@@ -197,14 +208,15 @@ typedef enum pumice_stop { PUMICE_STOP_END, PUMICE_STOP_LENGTH, PUMICE_STOP_CALL
 
 typedef struct pumice_result {
   uint32_t size;
-  pumice_stop stop;          // the model ended its answer / max_tokens or the context is full / the caller stopped it
-  uint64_t n_token;          // generated, the end token included
+  pumice_stop stop;  // the model ended its answer / max_tokens or the context is full / the caller stopped it
+  uint64_t n_token;  // generated, the end token included
   double seconds;
 } pumice_result;
 
 // Samples and evaluates up to max_tokens tokens (0 = until the context is full) after what the session holds. Thinking text is told apart
 // by the model's own markers, which are not part of the text. The session then holds prompt and answer.
-PUMICE_API pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text, void *user, pumice_result *result);
+PUMICE_API pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text,
+                                         void *user, pumice_result *result);
 
 #ifdef __cplusplus
 }

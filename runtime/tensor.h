@@ -24,11 +24,11 @@ typedef struct pm_place {
 typedef struct pm_tensor {
   const char *name;  // GGUF name for weights
   pm_role role;
-  pm_type type;      // scratch is F32 (or I32 for expert ids); cache is F16 or F32
-  uint64_t ne[3];    // weights: {in, out, batch or experts}; unused dimensions are 1
-  const void *host;  // weights only; slab b (of ne[2]) starts at host + b * slab_bytes
-  size_t slab_bytes; // bytes from one slab to the next in the file (>= ne[1] rows: fused gate_up tensors are read as two weights)
-  pm_place place;    // written by the backend
+  pm_type type;       // scratch is F32 (or I32 for expert ids); cache is F16 or F32
+  uint64_t ne[3];     // weights: {in, out, batch or experts}; unused dimensions are 1
+  const void *host;   // weights only; slab b (of ne[2]) starts at host + b * slab_bytes
+  size_t slab_bytes;  // bytes from one slab to the next in the file (>= ne[1] rows: fused gate_up tensors are read as two weights)
+  pm_place place;     // written by the backend
 } pm_tensor;
 
 // Bytes of one row (ne[0]), of one slab (ne[0] * ne[1]) and of the whole tensor, packed.
@@ -41,15 +41,16 @@ static inline size_t pm_tensor_bytes(const pm_tensor *t) { return pm_tensor_slab
 typedef struct pm_view {
   pm_tensor *tensor;
   uint32_t offset;
-  uint32_t n;             // values per batch item
-  uint32_t n_batch;       // 1 = plain rows
+  uint32_t n;        // values per batch item
+  uint32_t n_batch;  // 1 = plain rows
   uint32_t stride_batch;
   uint32_t stride_row;
 } pm_view;
 
 // Rows of n values, and rows of n_batch items of n values, both dense from the tensor's start.
 static inline pm_view pm_view_rows(pm_tensor *t) {
-  return (pm_view){.tensor = t, .n = (uint32_t)t->ne[0], .n_batch = 1, .stride_batch = (uint32_t)t->ne[0], .stride_row = (uint32_t)t->ne[0]};
+  return (pm_view){
+      .tensor = t, .n = (uint32_t)t->ne[0], .n_batch = 1, .stride_batch = (uint32_t)t->ne[0], .stride_row = (uint32_t)t->ne[0]};
 }
 static inline pm_view pm_view_batch(pm_tensor *t, uint32_t n_batch) {
   uint32_t width = (uint32_t)t->ne[0];

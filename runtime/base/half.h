@@ -29,7 +29,7 @@ static inline uint16_t pm_f32_to_f16(float f) {
   uint32_t u = pm_f32_bits(f), sign = (u >> 16) & 0x8000, mag = u & 0x7fffffff;
   if (mag >= 0x7f800000u) return (uint16_t)(sign | 0x7c00 | (mag > 0x7f800000u ? 0x200 : 0));
   if (mag >= 0x477ff000u) return (uint16_t)(sign | 0x7c00);  // rounds past 65504
-  if (mag < 0x38800000u) {                                  // result is denormal or zero
+  if (mag < 0x38800000u) {                                   // result is denormal or zero
     float scaled = pm_f32_from_bits(mag) * 0x1p24f;
     uint32_t q = (uint32_t)scaled;
     float rest = scaled - (float)q;

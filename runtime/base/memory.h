@@ -23,9 +23,9 @@ uint64_t pm_alloc_count(void);
 void pm_alloc_fail_at(uint64_t k);
 
 // Sets `*out` to an array of n zeroed T, or fails with PM_ERR_MEMORY naming `what`.
-#define PM_NEW(out, n, what)                                                                            \
-  do {                                                                                                  \
-    *(out) = pm_alloc_zero((n) > 0 ? (size_t)(n) : 1, sizeof **(out));                                       \
+#define PM_NEW(out, n, what)                                                                                   \
+  do {                                                                                                         \
+    *(out) = pm_alloc_zero((n) > 0 ? (size_t)(n) : 1, sizeof **(out));                                         \
     if (!*(out)) PM_FAIL(PM_ERR_MEMORY, "out of memory: %s, %zu bytes", (what), (size_t)(n) * sizeof **(out)); \
   } while (0)
 

@@ -38,9 +38,9 @@ pm_status pm_fail_prefix(pm_status code, const char *fmt, ...) PM_PRINTF(2, 3) P
 const char *pm_fail_message(void);
 
 #define PM_FAIL(code, ...) return pm_fail((code), __VA_ARGS__)
-#define PM_TRY(call)                                   \
-  do {                                                 \
-    pm_status pm_try_status_ = (call);                 \
+#define PM_TRY(call)                                    \
+  do {                                                  \
+    pm_status pm_try_status_ = (call);                  \
     if (pm_try_status_ != PM_OK) return pm_try_status_; \
   } while (0)
 

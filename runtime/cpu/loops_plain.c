@@ -13,7 +13,7 @@ static inline four load_f16(const uint16_t *p) {
 }
 #endif
 
-#include "loops_body.h"
+#include "loops_body.inc"
 
 const pm_cpu_loops pm_cpu_loops_plain = LOOP_TABLE;
 

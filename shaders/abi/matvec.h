@@ -9,7 +9,7 @@ PM_STRUCT(pm_push_matvec) {
   PM_U32 up_arena;  // the up matrix of a gated product: as w but for these two
   PM_U32 up_at;
   pm_push_view x, y;
-  PM_U32 logits;    // 1: over the rows that want logits
+  PM_U32 logits;  // 1: over the rows that want logits
 };
 
 PM_STRUCT(pm_push_experts) {
