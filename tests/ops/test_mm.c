@@ -202,7 +202,7 @@ static void quantization_on_this_path(void) {
       double most = 0;
       for (uint64_t i = k / 32 * 32; i < k / 32 * 32 + 32 && i < p.n_in; i++) most = fmax(most, fabs(p.x[r * p.n_in + i]));
       double value = k < p.n_in ? p.x[r * p.n_in + k] : 0;
-      assert_true(fabs(act_value(PM_CPU_ACT_Q8, u, k % PM_CPU_UNIT) - value) <= most / 254 * 1.00001);
+      assert_true(fabs(act_value(PM_CPU_ACT_Q8, u, k % PM_CPU_UNIT) - value) <= most / 254 * 1.0001);
       assert_true(u->q[k % PM_CPU_UNIT] >= -127);
     }
   rows_destroy(x);
