@@ -86,6 +86,17 @@ static int finish(terminal *t) {
   return WEXITSTATUS(status);
 }
 
+// Ctrl-D until the program ends: libedit shows its prompt just before it takes the keys over, and loses what is typed in between.
+static int leave(terminal *t) {
+  double end = seconds() + 20;
+  bool running = true;
+  while (running && seconds() < end) {
+    ssize_t n = write(t->fd, "\004", 1);
+    for (int i = 0; i < 10 && running; i++) running = n == 1 && read_some(t, 100);
+  }
+  return finish(t);
+}
+
 #define CHAT(...) start((char *[]){"pumice", "chat", PM_DEMO_MODEL, "--device", "cpu", ##__VA_ARGS__, NULL})
 
 static const char prompt[] = "> ";
@@ -125,8 +136,7 @@ static void stops_an_answer(void **state) {
   type(t, "/stats\r");
   wait_for(t, "answer: ");
   wait_for(t, prompt);
-  type(t, "\004");
-  assert_int_equal(finish(t), 0);
+  assert_int_equal(leave(t), 0);
 }
 
 static void leaves_at_the_second_interrupt(void **state) {
@@ -165,8 +175,7 @@ static void takes_many_lines(void **state) {
   wait_for(t, "one\r\ntwo\r\n");
   wait_for(t, "three\r\nfour \303\244\r\n");
   wait_for(t, prompt);
-  type(t, "\004");
-  assert_int_equal(finish(t), 0);
+  assert_int_equal(leave(t), 0);
 }
 
 static void interrupt_ends_run(void **state) {
