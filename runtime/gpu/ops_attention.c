@@ -15,7 +15,7 @@ static uint32_t head_block(uint32_t n_head, uint32_t most) {
 void pm_gpu_op_mla_attention(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_mla_attention *a = &op->mla_attention;
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_head = a->q.n_batch;
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_MLA_ATTENTION, n_row});
+  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_MLA_ATTENTION, n_row, 0, n_head * a->n_latent});
   uint32_t heads = head_block(n_head, pick.a), n_split = pick.b;
   pm_push_mla_attention push = {
       .q = pm_gpu_push_view(&a->q),
