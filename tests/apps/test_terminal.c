@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 // cmocka wants the standard headers first
@@ -68,6 +69,18 @@ static void wait_for(terminal *t, const char *words) {
   }
 }
 
+// Waits for a prompt, and until keys go to the editor: libedit takes the terminal over just after the prompt, and what is typed between the
+// two is lost.
+static void wait_for_prompt(terminal *t, const char *prompt) {
+  double end = seconds() + 20;
+  struct termios mode;
+  wait_for(t, prompt);
+  do {
+    if (seconds() > end) fail_msg("the editor did not take the terminal over. On the screen:\n%s", t->seen + t->from);
+    read_some(t, 1);
+  } while (tcgetattr(t->fd, &mode) != 0 || mode.c_lflag & ICANON);
+}
+
 static void type(terminal *t, const char *text) {
   size_t n = strlen(text);
   assert_int_equal(write(t->fd, text, n), n);
@@ -86,14 +99,8 @@ static int finish(terminal *t) {
   return WEXITSTATUS(status);
 }
 
-// Ctrl-D until the program ends: libedit shows its prompt just before it takes the keys over, and loses what is typed in between.
 static int leave(terminal *t) {
-  double end = seconds() + 20;
-  bool running = true;
-  while (running && seconds() < end) {
-    ssize_t n = write(t->fd, "\004", 1);
-    for (int i = 0; i < 10 && running; i++) running = n == 1 && read_some(t, 100);
-  }
+  type(t, "\004");
   return finish(t);
 }
 
@@ -105,13 +112,13 @@ static void answers_and_leaves(void **state) {
   (void)state;
   terminal *t = CHAT("--greedy");
   wait_for(t, "/help lists commands");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "What is 37 + 58?\r");
   wait_for(t, "\033[2m");  // the thinking is dim, the answer is not
   wait_for(t, "carry 1");
   wait_for(t, "\033[0m");
   wait_for(t, "37 + 58 = 95");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/exit\r");
   assert_int_equal(finish(t), 0);
 }
@@ -120,39 +127,40 @@ static void answers_and_leaves(void **state) {
 static void stops_an_answer(void **state) {
   (void)state;
   terminal *t = CHAT("--exact", "--threads", "1", "--seed", "1");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "Tell me the story of The Bronze Ring.\r");
   wait_for(t, "\n");
   wait_for(t, " ");
   read_some(t, 20);
   type(t, "\003");
   wait_for(t, "(stopped)");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/reset\r");
   wait_for(t, "A new conversation.");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/history\r");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/stats\r");
   wait_for(t, "answer: ");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   assert_int_equal(leave(t), 0);
 }
 
 static void leaves_at_the_second_interrupt(void **state) {
   (void)state;
   terminal *t = CHAT();
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "never sent");
   wait_for(t, "never sent");
   type(t, "\003");
   wait_for(t, "Ctrl-C again");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/history\r");  // a line between: the next Ctrl-C is a first one again
-  wait_for(t, prompt);
+  wait_for(t, "history");
+  wait_for_prompt(t, prompt);
   type(t, "\003");
   wait_for(t, "Ctrl-C again");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "\003");
   assert_int_equal(finish(t), 0);
 }
@@ -160,21 +168,21 @@ static void leaves_at_the_second_interrupt(void **state) {
 static void takes_many_lines(void **state) {
   (void)state;
   terminal *t = CHAT("--greedy", "--max-tokens", "1");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "one\\\r");
-  wait_for(t, ". ");
+  wait_for_prompt(t, ". ");
   type(t, "two\r");
   wait_for(t, "(cut at --max-tokens)");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "\"\"\"three\r");
-  wait_for(t, ". ");
+  wait_for_prompt(t, ". ");
   type(t, "four \303\244\"\"\"\r");
   wait_for(t, "(cut at --max-tokens)");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/history\r");
   wait_for(t, "one\r\ntwo\r\n");
   wait_for(t, "three\r\nfour \303\244\r\n");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   assert_int_equal(leave(t), 0);
 }
 
@@ -190,18 +198,18 @@ static void interrupt_ends_run(void **state) {
 static void a_chat_outlives_a_full_context(void **state) {
   (void)state;
   terminal *t = CHAT("--ctx", "48", "--greedy");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "Tell me the story of The Bronze Ring.\r");
   wait_for(t, "the context is full");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "And then?\r");
   wait_for(t, "taken back");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "/reset\r");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   type(t, "What is 2 + 2?\r");
   wait_for(t, "2 + 2 = 4");
-  wait_for(t, prompt);
+  wait_for_prompt(t, prompt);
   assert_int_equal(leave(t), 2);  // a message failed
 }
 
