@@ -10,11 +10,88 @@ typedef struct pm_memory_use {  // bytes, by purpose
   uint64_t weights;             // in the backend's own memory
   uint64_t weights_mapped;      // used where they lie in the file's mapping (CPU)
   uint64_t kv, scratch, staging;
+  uint64_t slots, homes;  // expert records in the backend's memory, and in host memory that it reads
 } pm_memory_use;
 
 typedef struct pm_backend_counters {                  // since pm_backend_load
   uint64_t steps, submissions, dispatches, barriers;  // 0 where a backend has no such thing
+  uint64_t asks;                                      // layers whose misses the host was asked for
+  uint64_t fills, fill_bytes;                         // records that steps brought into slots or the ring, bytes over the link
+  double ask_seconds, join_seconds, wait_seconds;     // host: waiting for asks, computing answers; waiting for the step's end
 } pm_backend_counters;
+
+// ---- experts that do not all fit: runtime/experts decides, a backend carries out --------------------------------------
+//
+// An expert is one record: the matrices gate, up and down. Tables whose records have the same types and shapes form a class, and share
+// slots: records in the backend's own memory, numbered 0 .. n_slot - 1 within a class, followed by n_ring more for experts that only pass
+// through a step. A home is a record in host memory that the backend can read, in the layout of the file (gate rows, up rows, down rows,
+// packed): there the host computes from it, and from there the backend fills slots.
+
+enum { PM_EXPERT_CLASSES = 16 };
+static const uint32_t PM_EXPERT_NOWHERE = UINT32_MAX;
+
+typedef struct pm_expert_class {
+  uint64_t slot_bytes, home_bytes;  // of one record
+  uint32_t n_slot, n_ring, n_home;
+} pm_expert_class;
+
+// One table between two steps. The rule that device and host both follow (runtime/experts/board.h): the distinct experts that a step's
+// rows chose and that have no slot are its misses, in ascending order. Those that are warm and have a home take victims, in order; then
+// those with a home that are left take ring records, in order; the rest are the host's. A step whose misses may outnumber the ring
+// passes over them in waves, and nothing is left for the host unless `assist` is set.
+typedef struct pm_expert_board {
+  uint32_t *slot;    // [n_expert] PM_EXPERT_NOWHERE: none
+  uint32_t *home;    // [n_expert] PM_EXPERT_NOWHERE: not in host memory
+  bool *warm;        // [n_expert]
+  uint32_t *victim;  // slots that may be overwritten, at most n_expert_used of them
+  uint32_t n_victim;
+  uint32_t n_ring;  // ring records that misses of a step of few rows may take; steps of many rows take what they need
+  bool assist;      // the host computes what finds no place (steps of few rows)
+  bool wait;        // the step waits for host.need before it looks at the board: experts come from disk, or over a simulated link
+  bool dirty;       // changed since the backend last looked; the backend clears it
+} pm_expert_board;
+
+// A layer's experts that are the host's to compute, while the device does its own.
+typedef struct pm_expert_ask {
+  uint32_t table, n_row;
+  const int32_t *ids;    // [n_row][n_expert_used]
+  const float *weights;  // [n_row][n_expert_used]
+  const float *x;        // [n_row][d_model]
+  float *y;              // [n_row][d_model] to fill: the weighted sum of the host's experts, zero where there are none
+} pm_expert_ask;
+
+// The floor above, as a backend calls it during run, on the thread that called run.
+typedef struct pm_expert_host {
+  void *user;
+  // Computes the host's share. A failure ends the step with that failure.
+  pm_status (*answer)(void *user, const pm_expert_ask *ask);
+  // The choice of a layer is known. On return every chosen expert is within reach until the next call: its slab pointers are valid (CPU),
+  // its board names a slot or a home (GPU; called where board.wait is set). *ready: pm_clock_seconds before which the device must not go
+  // on, 0: it may at once.
+  pm_status (*need)(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready);
+} pm_expert_host;
+
+typedef struct pm_expert_move {
+  uint32_t table, home, slot;
+} pm_expert_move;
+
+typedef struct pm_expert_plan {
+  uint32_t n_class;
+  pm_expert_class classes[PM_EXPERT_CLASSES];
+  const uint32_t *class_of;  // [n_table]
+  pm_expert_board *boards;   // [n_table]; read when a step begins
+  pm_expert_host host;
+} pm_expert_plan;
+
+// What a program takes on a device, before anything is allocated; the classes with their bytes and no counts yet.
+typedef struct pm_backend_needs {
+  uint64_t weights;  // all but the experts
+  uint64_t kv, scratch, staging;
+  uint64_t budget;  // device memory that may be used: min(size, reported budget) - use - margin, or the limit that was asked for
+  bool unified;     // device memory is the machine's own memory
+  uint32_t n_class;
+  pm_expert_class classes[PM_EXPERT_CLASSES];
+} pm_backend_needs;
 
 // Called during long work with a fraction in [0, 1]; a false return asks to stop (PM_ERR_CANCELLED).
 typedef bool pm_progress_fn(void *user, float done);
@@ -23,8 +100,10 @@ typedef struct pm_backend_ops {
   void (*destroy)(pm_backend *b);
   // What runs the program and through which driver ("" if there is none), for people.
   void (*describe)(const pm_backend *b, char device[256], char driver[256]);
-  // Plans and makes all memory of the program, uploads weights, prepares the steps. The program must outlive the backend.
-  pm_status (*load)(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user);
+  pm_status (*needs)(pm_backend *b, pm_program *p, pm_backend_needs *needs);
+  // Plans and makes all memory of the program, uploads weights, prepares the steps. Program and plan must outlive the backend.
+  // experts NULL: every expert in the backend's memory (CPU: in the file's mapping).
+  pm_status (*load)(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_progress_fn *progress, void *user);
   // Runs one step to its end. Allocates nothing.
   pm_status (*run)(pm_backend *b, const pm_step *step);
   // Logits of the newest step, [n_logit][n_vocab]; valid until the next run. Never NULL after a run with n_logit > 0.
@@ -32,6 +111,13 @@ typedef struct pm_backend_ops {
   // Copies bytes to or from a KV, SCRATCH or OUTPUT tensor between steps.
   pm_status (*write)(pm_backend *b, const pm_tensor *t, uint64_t offset, const void *src, size_t bytes);
   pm_status (*read)(pm_backend *b, const pm_tensor *t, uint64_t offset, void *dst, size_t bytes);
+  // With a plan: the home record of an index (host memory; after load), and the choices of the newest step, [n_row][n_expert_used].
+  void *(*home)(pm_backend *b, uint32_t class, uint32_t index);
+  const int32_t *(*chosen)(pm_backend *b, uint32_t table);
+  // Brings records from homes to slots beside the steps; returns at once. Boards must not name these slots or homes until
+  // `moved` says that ticket `*ticket` has passed.
+  pm_status (*move)(pm_backend *b, const pm_expert_move *moves, uint32_t n, uint64_t *ticket);
+  bool (*moved)(pm_backend *b, uint64_t ticket);
   pm_memory_use (*memory)(const pm_backend *b);
   pm_backend_counters (*counters)(const pm_backend *b);
 } pm_backend_ops;

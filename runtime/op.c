@@ -189,3 +189,21 @@ void pm_program_append(pm_program *p, pm_op op) {
   if (!grow(p, (void **)&p->ops, p->n_op, &p->op_capacity, sizeof *p->ops)) return;
   p->ops[p->n_op++] = op;
 }
+
+static bool same_shape(const pm_tensor *a, const pm_tensor *b) {
+  return a->type == b->type && a->ne[0] == b->ne[0] && a->ne[1] == b->ne[1];
+}
+
+static bool same_class(const pm_expert_table *a, const pm_expert_table *b) {
+  return same_shape(a->gate, b->gate) && same_shape(a->up, b->up) && same_shape(a->down, b->down);
+}
+
+uint32_t pm_program_expert_classes(const pm_program *p, uint32_t *class_of) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->n_table; i++) {
+    uint32_t j = 0;
+    while (j < i && !same_class(p->tables[j], p->tables[i])) j++;
+    class_of[i] = j < i ? class_of[j] : n++;
+  }
+  return n;
+}

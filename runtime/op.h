@@ -102,6 +102,14 @@ typedef struct pm_expert_table {
   const void **slab[3];
 } pm_expert_table;
 
+// The matrices of a table in the order of its slabs.
+static inline const pm_tensor *pm_expert_matrix(const pm_expert_table *t, int m) { return m == 0 ? t->gate : m == 1 ? t->up : t->down; }
+
+// Bytes of one expert, its three matrices packed as in the file.
+static inline uint64_t pm_expert_bytes(const pm_expert_table *t) {
+  return pm_tensor_slab_bytes(t->gate) + pm_tensor_slab_bytes(t->up) + pm_tensor_slab_bytes(t->down);
+}
+
 // y[r][k] = silu(gate_e x[r]) * (up_e x[r]) with e = ids[r][k].   x [n_row][d], y [n_row][n_used][d_ff]
 typedef struct pm_op_experts_glu {
   const pm_expert_table *experts;
@@ -151,6 +159,10 @@ pm_tensor *pm_program_kv(pm_program *p, const char *name, pm_type type, uint64_t
 pm_tensor *pm_program_scratch(pm_program *p, const char *name, uint64_t n);
 pm_tensor *pm_program_output(pm_program *p, const char *name, pm_type type, uint64_t n, uint64_t n_row);
 pm_expert_table *pm_program_experts(pm_program *p, const pm_tensor *gate, const pm_tensor *up, const pm_tensor *down);
+
+// Groups the tables whose experts have the same types and shapes: class_of[i] is the class of table i, classes are numbered in order of
+// their first table. Returns the number of classes.
+uint32_t pm_program_expert_classes(const pm_program *p, uint32_t *class_of);
 
 // Appends an op after checking its shapes.
 void pm_program_append(pm_program *p, pm_op op);

@@ -44,7 +44,8 @@ static pm_status carve(pm_program *p, bool kv, void **piece, uint64_t *bytes) {
   return PM_OK;
 }
 
-static pm_status load(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user) {
+static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_progress_fn *progress, void *user) {
+  (void)experts;
   pm_cpu *c = self(b);
   PM_TRY(pm_program_check(p));
   c->program = p;

@@ -25,14 +25,14 @@ static pm_status load_cpu(pm_engine *e, const pm_engine_desc *d) {
   PM_TRY(pm_cpu_create(&desc, &e->backend));
   e->backend->ops->describe(e->backend, e->device, e->driver);
   e->n_thread = d->n_thread ? d->n_thread : pm_thread_physical_cores();
-  return e->backend->ops->load(e->backend, &e->program, d->progress, d->user);
+  return e->backend->ops->load(e->backend, &e->program, NULL, d->progress, d->user);
 }
 
 static pm_status load_gpu(pm_engine *e, const pm_engine_desc *d, const char *name) {
   pm_gpu_desc desc = {.device = name, .cache_dir = d->cache_dir, .validate = d->validate};
   PM_TRY(pm_gpu_create(&desc, &e->backend));
   e->backend->ops->describe(e->backend, e->device, e->driver);
-  return e->backend->ops->load(e->backend, &e->program, d->progress, d->user);
+  return e->backend->ops->load(e->backend, &e->program, NULL, d->progress, d->user);
 }
 
 // The best graphics card if the model fits there, else the CPU, saying why.

@@ -243,7 +243,7 @@ static pm_status open_side(bench *b, side *s, const pm_case_target *target) {
   }
   PM_TRY(pm_program_check(&s->program));
   PM_TRY(target->make(target->user, &s->backend));
-  return s->backend->ops->load(s->backend, &s->program, NULL, NULL);
+  return s->backend->ops->load(s->backend, &s->program, NULL, NULL, NULL);
 }
 
 static void close_side(side *s) {

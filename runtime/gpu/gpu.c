@@ -139,7 +139,8 @@ static pm_status record_common(pm_gpu *g) {
   return PM_OK;
 }
 
-static pm_status load(pm_backend *b, pm_program *p, pm_progress_fn *progress, void *user) {
+static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_progress_fn *progress, void *user) {
+  (void)experts;
   pm_gpu *g = (pm_gpu *)b;
   pm_team *team;
   if (g->program) PM_FAIL(PM_ERR_ARGUMENT, "this backend has a program already");

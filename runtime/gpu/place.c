@@ -47,7 +47,7 @@ static bool pack_weights(pm_gpu_plan *plan, pm_program *p) {
   pm_gpu_entry *entry = plan->entries;
   for (uint32_t i = 0; i < p->n_table; i++)
     for (int m = 0; m < 3; m++) {
-      const pm_tensor *t = pm_gpu_table_matrix(p->tables[i], m);
+      const pm_tensor *t = pm_expert_matrix(p->tables[i], m);
       for (uint32_t e = 0; e < p->tables[i]->n_expert; e++) {
         pm_place place;
         if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]), &place)) return false;

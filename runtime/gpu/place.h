@@ -41,9 +41,6 @@ void pm_gpu_plan_finish(pm_gpu_plan *plan);
 // First entry of table `index` of the program.
 uint32_t pm_gpu_plan_first_entry(const pm_program *p, uint32_t index);
 
-// The matrices of an expert table in the order of its entries.
-static inline const pm_tensor *pm_gpu_table_matrix(const pm_expert_table *t, int m) { return m == 0 ? t->gate : m == 1 ? t->up : t->down; }
-
 // Whether the tensor is a matrix of an expert table.
 bool pm_gpu_is_expert(const pm_program *p, const pm_tensor *t);
 

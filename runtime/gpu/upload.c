@@ -70,7 +70,7 @@ static pm_status upload_experts(uploader *u) {
   for (uint32_t i = 0; i < p->n_table; i++)
     for (int m = 0; m < 3; m++)
       for (uint32_t e = 0; e < p->tables[i]->n_expert; e++, entry++)
-        PM_TRY(upload_slab(u, pm_gpu_table_matrix(p->tables[i], m), e, (pm_place){.arena = entry->arena, .offset = 16ull * entry->unit}));
+        PM_TRY(upload_slab(u, pm_expert_matrix(p->tables[i], m), e, (pm_place){.arena = entry->arena, .offset = 16ull * entry->unit}));
   return PM_OK;
 }
 

@@ -209,7 +209,7 @@ static void check_model(const char *name, uint32_t pick_row) {
   OK(pm_gpu_create(&desc, &b));
   pm_gpu *g = (pm_gpu *)b;
   g->piece_cost = 0;  // a piece per dispatch
-  OK(b->ops->load(b, &program, NULL, NULL));
+  OK(b->ops->load(b, &program, NULL, NULL, NULL));
   check_step(g, &model, 1, 1);
   check_step(g, &model, MAX_ROWS - 1, 2);
   b->ops->destroy(b);

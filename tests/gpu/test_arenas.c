@@ -48,7 +48,7 @@ static bool run(loaded *m, bool staged, uint64_t max_buffer, float *logits, uint
   OK(pm_gpu_open(&desc, staged, &b));
   pm_gpu *g = (pm_gpu *)b;
   if (max_buffer) g->device.probe.max_buffer = max_buffer;
-  pm_status status = b->ops->load(b, &m->program, NULL, NULL);
+  pm_status status = b->ops->load(b, &m->program, NULL, NULL, NULL);
   if (status == PM_ERR_UNSUPPORTED && max_buffer) {
     b->ops->destroy(b);
     return false;

@@ -158,7 +158,7 @@ static void runs_steps(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(*state != NULL, NULL, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) run_and_check(b, s, steps[i].n_row, steps[i].n_logit);
   pm_backend_counters c = b->ops->counters(b);
   assert_int_equal(c.steps, sizeof steps / sizeof *steps);
@@ -187,7 +187,7 @@ static void cuts_long_steps(void **state) {
   OK(open_backend(false, NULL, &b));
   pm_gpu *g = (pm_gpu *)b;
   g->piece_cost = 1;  // every dispatch is a piece
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   g->submit_seconds = 1e-12;
   run_and_check(b, s, 7, 3);
   pm_backend_counters c = b->ops->counters(b);
@@ -204,7 +204,7 @@ static void allocates_nothing_per_step(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(false, NULL, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   uint64_t before = pm_alloc_count();
   for (int i = 0; i < 5; i++) run_and_check(b, s, 1, 1), run_and_check(b, s, MAX_ROWS, 1);
   assert_int_equal(pm_alloc_count(), before);
@@ -217,7 +217,7 @@ static void moves_bytes(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(*state != NULL, NULL, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   size_t bytes = pm_tensor_bytes(s->kv), n = bytes / 4;
   uint32_t *sent = pm_alloc(bytes), *got = pm_alloc_zero(1, bytes);
   assert_non_null(sent);
@@ -258,7 +258,7 @@ static void can_be_stopped(void **state) {
   pm_backend *b;
   float done = 0;
   OK(open_backend(false, NULL, &b));
-  assert_int_equal(b->ops->load(b, &s->program, stop_at_half, &done), PM_ERR_CANCELLED);
+  assert_int_equal(b->ops->load(b, &s->program, NULL, stop_at_half, &done), PM_ERR_CANCELLED);
   assert_true(done >= 0.5f && done <= 1);
   b->ops->destroy(b);
   free_sample(s);
@@ -270,7 +270,7 @@ static void refuses_what_does_not_fit(void **state) {
   sample *s = make_sample();
   pm_gpu_desc desc = {.device = device_name, .memory_limit = 1 << 20, .validate = validate};
   OK(pm_gpu_create(&desc, &b));
-  assert_int_equal(b->ops->load(b, &s->program, NULL, NULL), PM_ERR_MEMORY);
+  assert_int_equal(b->ops->load(b, &s->program, NULL, NULL, NULL), PM_ERR_MEMORY);
   assert_non_null(strstr(pm_fail_message(), "GiB"));
   b->ops->destroy(b);
   free_sample(s);
@@ -278,7 +278,7 @@ static void refuses_what_does_not_fit(void **state) {
   s = make_sample();
   for (int i = 0; i < 3; i++) pm_program_kv(&s->program, "huge", PM_TYPE_F32, 1 << 20, 1 << 20);
   OK(open_backend(false, NULL, &b));
-  assert_int_equal(b->ops->load(b, &s->program, NULL, NULL), PM_ERR_UNSUPPORTED);
+  assert_int_equal(b->ops->load(b, &s->program, NULL, NULL, NULL), PM_ERR_UNSUPPORTED);
   assert_non_null(strstr(pm_fail_message(), "shorter context"));
   b->ops->destroy(b);
   free_sample(s);
@@ -290,7 +290,7 @@ static void load_and_run(const char *dir, char path[512], size_t *saved) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(false, dir, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   run_and_check(b, s, 3, 2);
   pm_gpu *g = (pm_gpu *)b;
   assert_non_null(g->pipelines.path);
@@ -343,7 +343,7 @@ static void does_without_a_cache_directory(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(false, "/proc/nowhere/at/all", &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   run_and_check(b, s, 1, 1);
   b->ops->destroy(b);
   free_sample(s);
@@ -359,7 +359,7 @@ static void survives_failed_allocations(void **state) {
     uint64_t before = pm_alloc_count();
     pm_alloc_fail_at(k);
     pm_status status = open_backend(true, NULL, &b);
-    if (!status) status = b->ops->load(b, &s->program, NULL, NULL);
+    if (!status) status = b->ops->load(b, &s->program, NULL, NULL, NULL);
     pm_alloc_fail_at(0);
     bool failed = pm_alloc_count() - before >= k;
     if (!status) run_and_check(b, s, 2, 1);
@@ -435,7 +435,7 @@ static void survives_a_failing_driver(void **state) {
       OK(open_backend(true, NULL, &b));
       in->inject((pm_gpu *)b);
       calls = 0, fail_at = k, fail_with = in->result;
-      pm_status status = b->ops->load(b, &s->program, NULL, NULL);
+      pm_status status = b->ops->load(b, &s->program, NULL, NULL, NULL);
       fail_at = 0;
       if (calls >= k && (status != in->status || !strstr(pm_fail_message(), in->name)))
         fail_msg("call %u of %s: status %d: %s", k, in->name, status, pm_fail_message());
@@ -455,7 +455,7 @@ static void makes_pipelines_twice(void **state) {
   OK(open_backend(false, NULL, &b));
   inject_vkCreateShaderModule((pm_gpu *)b);
   calls = 0, fail_at = 2, fail_with = VK_ERROR_OUT_OF_HOST_MEMORY;
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   assert_true(calls > 2);
   run_and_check(b, s, 1, 1);
   b->ops->destroy(b);
@@ -474,7 +474,7 @@ static void stays_lost(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(false, NULL, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   run_and_check(b, s, 1, 1);
   pm_gpu *g = (pm_gpu *)b;
   g->device.probe.fault = true;
@@ -525,7 +525,7 @@ static void complaints_are_failures(void **state) {
   sample *s = make_sample();
   pm_backend *b;
   OK(open_backend(false, NULL, &b));
-  OK(b->ops->load(b, &s->program, NULL, NULL));
+  OK(b->ops->load(b, &s->program, NULL, NULL, NULL));
   pm_gpu_device *d = &((pm_gpu *)b)->device;
   VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 64};  // without any usage
   VkBuffer buffer = VK_NULL_HANDLE;
