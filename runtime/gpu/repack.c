@@ -5,23 +5,17 @@
 #include "layout.h"
 #include "record.h"
 
-// One part of a device row: `bytes` of every block from `from` on. Parts end with bytes == 0.
-typedef struct part {
-  uint32_t from, bytes;
-} part;
-enum { MAX_PARTS = 3 };
-
-static void find_parts(pm_type type, part parts[MAX_PARTS + 1]) {
+void pm_gpu_parts(pm_type type, pm_gpu_part parts[PM_GPU_PARTS + 1]) {
   static const struct {
     pm_type type;
-    part parts[MAX_PARTS + 1];
+    pm_gpu_part parts[PM_GPU_PARTS + 1];
   } split[] = {
       {PM_TYPE_Q4_0, {{0, 2}, {2, 16}}},
       {PM_TYPE_Q5_0, {{0, 2}, {2, 4}, {6, 16}}},
       {PM_TYPE_Q8_0, {{0, 2}, {2, 32}}},
       {PM_TYPE_Q6_K, {{208, 2}, {0, 208}}},
   };
-  memset(parts, 0, (MAX_PARTS + 1) * sizeof *parts);
+  memset(parts, 0, (PM_GPU_PARTS + 1) * sizeof *parts);
   parts[0].bytes = pm_format_get(type)->block_bytes;
   for (size_t i = 0; i < sizeof split / sizeof *split; i++)
     if (split[i].type == type) memcpy(parts, split[i].parts, sizeof split[i].parts);
@@ -29,17 +23,17 @@ static void find_parts(pm_type type, part parts[MAX_PARTS + 1]) {
 
 static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
-// Bytes of one part of a row of n blocks. Float rows are filled up to whole units, the others to 16 bytes.
-static uint64_t part_bytes(const pm_format *f, part p, uint64_t n_block) {
-  return f->block_elements == 1 ? round_up(n_block, PM_GPU_UNIT) * p.bytes : round_up(n_block * p.bytes, 16);
+// Float rows are filled up to whole units, the others to 16 bytes.
+uint64_t pm_gpu_part_bytes(pm_type type, pm_gpu_part part, uint64_t n_in) {
+  uint32_t elements = pm_format_get(type)->block_elements;
+  return elements == 1 ? round_up(n_in, PM_GPU_UNIT) * part.bytes : round_up(n_in / elements * part.bytes, 16);
 }
 
 uint64_t pm_gpu_row_bytes(pm_type type, uint64_t n_in) {
-  const pm_format *f = pm_format_get(type);
-  part parts[MAX_PARTS + 1];
-  find_parts(type, parts);
+  pm_gpu_part parts[PM_GPU_PARTS + 1];
+  pm_gpu_parts(type, parts);
   uint64_t bytes = 0;
-  for (part *p = parts; p->bytes; p++) bytes += part_bytes(f, *p, n_in / f->block_elements);
+  for (pm_gpu_part *p = parts; p->bytes; p++) bytes += pm_gpu_part_bytes(type, *p, n_in);
   return bytes;
 }
 
@@ -59,8 +53,8 @@ static void gather(uint8_t *dst, const uint8_t *src, uint64_t n_block, uint32_t 
 void pm_gpu_repack(pm_type type, uint64_t n_in, uint64_t n_out, const void *src, void *dst) {
   const pm_format *f = pm_format_get(type);
   uint64_t n_block = n_in / f->block_elements, file_row = n_block * f->block_bytes;
-  part parts[MAX_PARTS + 1];
-  find_parts(type, parts);
+  pm_gpu_part parts[PM_GPU_PARTS + 1];
+  pm_gpu_parts(type, parts);
   bool split = parts[1].bytes != 0;
   if (!split && pm_gpu_row_bytes(type, n_in) == file_row) {  // the file's layout, without gaps
     memcpy(dst, src, file_row * n_out);
@@ -69,8 +63,8 @@ void pm_gpu_repack(pm_type type, uint64_t n_in, uint64_t n_out, const void *src,
   const uint8_t *from = src;
   uint8_t *to = dst;
   for (uint64_t row = 0; row < n_out; row++, from += file_row)
-    for (part *p = parts; p->bytes; p++) {
-      uint64_t used = n_block * p->bytes, all = part_bytes(f, *p, n_block);
+    for (pm_gpu_part *p = parts; p->bytes; p++) {
+      uint64_t used = n_block * p->bytes, all = pm_gpu_part_bytes(type, *p, n_in);
       if (split)
         gather(to, from + p->from, n_block, f->block_bytes, p->bytes);
       else
