@@ -35,15 +35,15 @@ typedef struct pm_expert_class {
   uint32_t n_slot, n_ring, n_home;
 } pm_expert_class;
 
-// One table between two steps. The rule that device and host both follow (runtime/experts/board.h): the distinct experts that a step's
-// rows chose and that have no slot are its misses, in ascending order. Those that are warm and have a home take victims, in order; then
-// those with a home that are left take ring records, in order; the rest are the host's. A step whose misses may outnumber the ring
-// passes over them in waves, and nothing is left for the host unless `assist` is set.
+// One table between two steps. The rule that device and host both follow (runtime/experts/expert_board.h): the distinct experts that a
+// step's rows chose and that have no slot are its misses, in ascending order. Those that are warm and have a home take victims, in order,
+// passing over a victim in which the step has a hit; then those with a home that are left take ring records, in order; the rest are the
+// host's. A step whose misses may outnumber the ring passes over them in waves, and nothing is left for the host unless `assist` is set.
 typedef struct pm_expert_board {
   uint32_t *slot;    // [n_expert] PM_EXPERT_NOWHERE: none
   uint32_t *home;    // [n_expert] PM_EXPERT_NOWHERE: not in host memory
   bool *warm;        // [n_expert]
-  uint32_t *victim;  // slots that may be overwritten, at most n_expert_used of them
+  uint32_t *victim;  // slots of this table, or of nobody, that may be overwritten: at most n_expert_used; none for a step of many rows
   uint32_t n_victim;
   uint32_t n_ring;  // ring records that misses of a step of few rows may take; steps of many rows take what they need
   bool assist;      // the host computes what finds no place (steps of few rows)
