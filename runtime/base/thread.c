@@ -42,7 +42,7 @@ struct pm_team {
   } workers[];  // of thread 1 and up
 };
 
-static void cpu_relax(void) {
+void pm_thread_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -84,7 +84,7 @@ static void signal_wait(signal_word *s, uint32_t old, bool may_spin) {
   for (uint32_t round = 0; may_spin; round++) {
     for (int i = 0; i < 64; i++) {
       if (atomic_load_explicit(&s->value, memory_order_acquire) != old) return;
-      cpu_relax();
+      pm_thread_pause();
     }
     double now = pm_clock_seconds();
     if (!round) start = now;

@@ -31,4 +31,7 @@ void pm_team_take_reset(pm_team *team);
 
 uint32_t pm_thread_physical_cores(void);
 
+// For loops that wait for another thread or a device: lets the core's other thread run, and saves power.
+void pm_thread_pause(void);
+
 #endif
