@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "file.h"
 #include "memory.h"
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, HOME_ALIGN = 256, HOMES_ALIGN = 2 << 20 };  // homes: a huge page where the system gives them
 
 static pm_cpu *self(const pm_backend *b) { return (pm_cpu *)b; }
 
@@ -16,6 +17,7 @@ static void destroy(pm_backend *b) {
   pm_cpu_reference_destroy(c->reference);
   pm_cpu_executor_destroy(c->executor);
   pm_team_destroy(c->team);
+  for (uint32_t i = 0; i < PM_EXPERT_CLASSES; i++) pm_free(c->homes[i]);
   pm_free(c->kv);
   pm_free(c->scratch);
   pm_free(c);
@@ -25,12 +27,17 @@ static bool is_kv(const pm_tensor *t) { return t->role == PM_ROLE_KV; }
 
 static size_t aligned_bytes(const pm_tensor *t) { return (pm_tensor_bytes(t) + ALIGN - 1) / ALIGN * ALIGN; }
 
+static uint64_t role_bytes(const pm_program *p, bool kv) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->n_tensor; i++)
+    if (p->tensors[i]->role != PM_ROLE_WEIGHT && is_kv(p->tensors[i]) == kv) sum += aligned_bytes(p->tensors[i]);
+  return sum;
+}
+
 // Makes one piece for all cache tensors or for all scratch tensors. calloc gives pages that exist only once they are touched, so an
 // unused context costs no memory.
 static pm_status carve(pm_program *p, bool kv, void **piece, uint64_t *bytes) {
-  size_t total = 0;
-  for (uint32_t i = 0; i < p->n_tensor; i++)
-    if (p->tensors[i]->role != PM_ROLE_WEIGHT && is_kv(p->tensors[i]) == kv) total += aligned_bytes(p->tensors[i]);
+  size_t total = role_bytes(p, kv);
   *piece = pm_alloc_zero(total + ALIGN, 1);
   if (!*piece) PM_FAIL(PM_ERR_MEMORY, "out of memory: %s, %zu bytes", kv ? "the cache" : "scratch", total);
   char *at = (char *)(((uintptr_t)*piece + ALIGN - 1) / ALIGN * ALIGN);
@@ -44,23 +51,53 @@ static pm_status carve(pm_program *p, bool kv, void **piece, uint64_t *bytes) {
   return PM_OK;
 }
 
+static uint64_t weight_bytes(const pm_program *p) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->n_tensor; i++)
+    if (p->tensors[i]->role == PM_ROLE_WEIGHT) sum += pm_tensor_bytes(p->tensors[i]);
+  return sum;
+}
+
+static uint64_t expert_bytes(const pm_program *p) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->n_table; i++) sum += p->tables[i]->n_expert * pm_expert_bytes(p->tables[i]);
+  return sum;
+}
+
+// Homes are not touched here: pages exist once a record is read into them.
+static pm_status make_homes(pm_cpu *c, const pm_expert_plan *plan) {
+  for (uint32_t i = 0; i < plan->n_class; i++) {
+    uint64_t bytes = plan->classes[i].n_home * plan->classes[i].home_bytes;
+    if (!bytes) continue;
+    c->homes[i] = pm_alloc_aligned(bytes, HOMES_ALIGN);
+    if (!c->homes[i]) PM_FAIL(PM_ERR_MEMORY, "out of memory: homes of experts, %llu bytes", (unsigned long long)bytes);
+    c->use.homes += bytes;
+  }
+  return PM_OK;
+}
+
+static pm_status take_plan(pm_cpu *c, const pm_program *p, const pm_expert_plan *plan) {
+  c->use.weights_mapped = weight_bytes(p);
+  if (!plan) return PM_OK;
+  if (c->plain) PM_FAIL(PM_ERR_UNSUPPORTED, "the reference path takes all experts from the file's mapping");
+  c->experts = plan;
+  if (plan->host.need) c->use.weights_mapped -= expert_bytes(p);
+  return make_homes(c, plan);
+}
+
 static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_progress_fn *progress, void *user) {
-  (void)experts;
   pm_cpu *c = self(b);
   PM_TRY(pm_program_check(p));
   c->program = p;
-  for (uint32_t i = 0; i < p->n_tensor; i++) {
-    pm_tensor *t = p->tensors[i];
-    if (t->role != PM_ROLE_WEIGHT) continue;
-    t->place.data = (void *)(uintptr_t)t->host;
-    c->use.weights_mapped += pm_tensor_bytes(t);
-  }
+  for (uint32_t i = 0; i < p->n_tensor; i++)
+    if (p->tensors[i]->role == PM_ROLE_WEIGHT) p->tensors[i]->place.data = (void *)(uintptr_t)p->tensors[i]->host;
+  PM_TRY(take_plan(c, p, experts));
   PM_TRY(carve(p, true, &c->kv, &c->use.kv));
   PM_TRY(carve(p, false, &c->scratch, &c->use.scratch));
   if (c->plain) {
     PM_TRY(pm_cpu_reference_create(p, &c->reference));
   } else {
-    PM_TRY(pm_cpu_executor_create(p, c->team, c->exact, &c->executor));
+    PM_TRY(pm_cpu_executor_create(p, c->team, c->exact, experts && experts->host.need ? &experts->host : NULL, &c->executor));
     c->use.scratch += pm_cpu_executor_bytes(c->executor);
   }
   if (progress && !progress(user, 1)) PM_FAIL(PM_ERR_CANCELLED, "loading was stopped");
@@ -76,7 +113,7 @@ static pm_status run(pm_backend *b, const pm_step *step) {
   if (c->plain) {
     pm_cpu_reference_run(c->reference, step);
   } else {
-    pm_cpu_executor_run(c->executor, step);
+    PM_TRY(pm_cpu_executor_run(c->executor, step));
     c->counters.barriers = pm_cpu_executor_barriers(c->executor);
   }
   c->counters.steps++;
@@ -110,6 +147,45 @@ static pm_status read(pm_backend *b, const pm_tensor *t, uint64_t offset, void *
   return PM_OK;
 }
 
+static void *home(pm_backend *b, uint32_t class, uint32_t index) {
+  pm_cpu *c = self(b);
+  return (char *)c->homes[class] + index * c->experts->classes[class].home_bytes;
+}
+
+static const int32_t *chosen(pm_backend *b, uint32_t table) { return pm_cpu_executor_chosen(self(b)->executor, table); }
+
+static void class_needs(const pm_program *p, const uint32_t *class_of, pm_backend_needs *needs) {
+  for (uint32_t i = 0; i < p->n_table; i++) {
+    uint64_t bytes = (pm_expert_bytes(p->tables[i]) + HOME_ALIGN - 1) / HOME_ALIGN * HOME_ALIGN;
+    needs->classes[class_of[i]].home_bytes = bytes;
+  }
+}
+
+// All memory is the machine's: what it has free now has to hold the weights outside of experts too, which a step touches in the file's
+// mapping. Slots have no bytes here: the CPU computes from homes.
+static pm_status needs(pm_backend *b, pm_program *p, pm_backend_needs *out) {
+  pm_cpu *c = self(b);
+  PM_TRY(pm_program_check(p));
+  *out = (pm_backend_needs){.weights = weight_bytes(p) - expert_bytes(p),
+                            .kv = role_bytes(p, true),
+                            .scratch = role_bytes(p, false),
+                            .budget = pm_memory_available(),
+                            .unified = true};
+  uint32_t *class_of;
+  PM_NEW(&class_of, p->n_table, "classes of experts");
+  out->n_class = pm_program_expert_classes(p, class_of);
+  if (out->n_class <= PM_EXPERT_CLASSES) class_needs(p, class_of, out);
+  pm_free(class_of);
+  if (out->n_class > PM_EXPERT_CLASSES)
+    PM_FAIL(PM_ERR_UNSUPPORTED, "experts of %u different shapes and formats, at most %d are possible", out->n_class, PM_EXPERT_CLASSES);
+  if (c->plain) return PM_OK;
+  pm_cpu_executor *e;  // its working memory is known once its plan is made
+  pm_status status = pm_cpu_executor_create(p, c->team, c->exact, NULL, &e);
+  if (!status) out->scratch += pm_cpu_executor_bytes(e);
+  pm_cpu_executor_destroy(e);
+  return status;
+}
+
 static pm_memory_use memory(const pm_backend *b) { return self(b)->use; }
 
 static pm_backend_counters counters(const pm_backend *b) { return self(b)->counters; }
@@ -123,11 +199,14 @@ static void describe(const pm_backend *b, char device[256], char driver[256]) {
 static const pm_backend_ops cpu_ops = {
     .destroy = destroy,
     .describe = describe,
+    .needs = needs,
     .load = load,
     .run = run,
     .logits = logits,
     .write = write,
     .read = read,
+    .home = home,
+    .chosen = chosen,
     .memory = memory,
     .counters = counters,
 };

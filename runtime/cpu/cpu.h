@@ -15,6 +15,8 @@ typedef struct pm_cpu {
   pm_team *team;
   pm_program *program;
   void *kv, *scratch;  // one zeroed piece each, carved into tensors at load
+  const pm_expert_plan *experts;
+  void *homes[PM_EXPERT_CLASSES];
   pm_cpu_reference *reference;
   pm_cpu_executor *executor;
   pm_memory_use use;
@@ -25,11 +27,14 @@ pm_status pm_cpu_reference_create(const pm_program *p, pm_cpu_reference **out) P
 void pm_cpu_reference_destroy(pm_cpu_reference *r);
 void pm_cpu_reference_run(pm_cpu_reference *r, const pm_step *step);
 
-pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact, pm_cpu_executor **out) PM_MUST_USE;
+// host NULL, or with a need: asked for the experts of every layer, on the thread that runs the step, once their choice is known.
+pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact, const pm_expert_host *host,
+                                 pm_cpu_executor **out) PM_MUST_USE;
 void pm_cpu_executor_destroy(pm_cpu_executor *e);
-void pm_cpu_executor_run(pm_cpu_executor *e, const pm_step *step);
-size_t pm_cpu_executor_bytes(const pm_cpu_executor *e);       // its scratch memory
-uint64_t pm_cpu_executor_barriers(const pm_cpu_executor *e);  // since it was made
+pm_status pm_cpu_executor_run(pm_cpu_executor *e, const pm_step *step) PM_MUST_USE;
+size_t pm_cpu_executor_bytes(const pm_cpu_executor *e);                           // its scratch memory
+uint64_t pm_cpu_executor_barriers(const pm_cpu_executor *e);                      // since it was made
+const int32_t *pm_cpu_executor_chosen(const pm_cpu_executor *e, uint32_t table);  // NULL without a host
 
 // Item `item` of row `row` of a view.
 static inline float *pm_cpu_at(const pm_view *v, uint32_t row, uint32_t item) {

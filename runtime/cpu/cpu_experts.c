@@ -5,7 +5,7 @@
 
 static int32_t expert_of(const pm_view *ids, uint32_t row, uint32_t k) { return ((const int32_t *)pm_cpu_at(ids, row, 0))[k]; }
 
-// A counting sort: experts ascending, rows ascending within an expert.
+// A counting sort: experts ascending, rows ascending within an expert. A negative id is nobody's pair.
 static void sort_pairs(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t index) {
   (void)index;
   pm_cpu_sort *s = w->sort;
@@ -13,7 +13,8 @@ static void sort_pairs(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t index
   uint32_t n_expert = w->op->kind == PM_OP_EXPERTS_GLU ? w->op->experts_glu.experts->n_expert : w->op->experts_down.experts->n_expert;
   memset(s->count, 0, n_expert * sizeof *s->count);
   for (uint32_t row = 0; row < c->step->n_row; row++)
-    for (uint32_t k = 0; k < n_used; k++) s->count[expert_of(w->source, row, k)]++;
+    for (uint32_t k = 0; k < n_used; k++)
+      if (expert_of(w->source, row, k) >= 0) s->count[expert_of(w->source, row, k)]++;
   s->n_run = 0;
   for (uint32_t e = 0; e < n_expert; e++) {
     uint32_t n = s->count[e];
@@ -23,12 +24,14 @@ static void sort_pairs(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t index
     first += n;
   }
   for (uint32_t row = 0; row < c->step->n_row; row++)
-    for (uint32_t k = 0; k < n_used; k++) s->order[s->count[expert_of(w->source, row, k)]++] = row * n_used + k;
+    for (uint32_t k = 0; k < n_used; k++)
+      if (expert_of(w->source, row, k) >= 0) s->order[s->count[expert_of(w->source, row, k)]++] = row * n_used + k;
 }
 
 static void want_sorted(pm_cpu_executor *e, pm_cpu_work *w, const pm_view *ids, const pm_expert_table *t) {
   pm_cpu_sort *s = w->sort = pm_cpu_want_sort(e, t->n_expert, ids->n);
   pm_cpu_touches(w, s, false);
+  pm_cpu_touches(w, e, false);  // the experts stay where they are until this is done
   if (s->holds.tensor && pm_cpu_same_view(&s->holds, ids)) return;
   pm_cpu_work sort = {.spread = PM_CPU_ONCE, .run = sort_pairs, .op = w->op, .source = ids, .sort = s};
   pm_cpu_reads(&sort, ids);
@@ -39,26 +42,19 @@ static void want_sorted(pm_cpu_executor *e, pm_cpu_work *w, const pm_view *ids, 
 
 // ---- gate and up ----
 
-// More runs than this a sort cannot make: one per pair, or one per expert and one per full tile.
-static uint32_t most_runs(const pm_op_experts_glu *a, const pm_cpu_ctx *c) {
-  uint32_t n_pair = c->step->n_row * a->ids.n, spread = a->experts->n_expert + n_pair / PM_CPU_ROW_TILE;
-  return n_pair < spread ? n_pair : spread;
-}
-
-static uint32_t glu_out_tile(const pm_op_experts_glu *a, const pm_cpu_ctx *c) {
-  return pm_cpu_out_tile(a->experts->gate->ne[0], a->y.n, most_runs(a, c), c->n_thread);
+static uint32_t glu_out_tile(const pm_cpu_work *w, const pm_cpu_ctx *c) {
+  const pm_op_experts_glu *a = &w->op->experts_glu;
+  return pm_cpu_out_tile(a->experts->gate->ne[0], a->y.n, w->sort->n_run, c->n_thread);
 }
 
 static uint32_t count_glu(const pm_cpu_work *w, const pm_cpu_ctx *c) {
-  const pm_op_experts_glu *a = &w->op->experts_glu;
-  return most_runs(a, c) * pm_cpu_div_up(a->y.n, glu_out_tile(a, c));
+  return w->sort->n_run * pm_cpu_div_up(w->op->experts_glu.y.n, glu_out_tile(w, c));
 }
 
 static void run_glu(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t tile) {
   const pm_op_experts_glu *a = &w->op->experts_glu;
   const pm_expert_table *t = a->experts;
-  uint32_t out_tile = glu_out_tile(a, c), n_out_tile = pm_cpu_div_up(a->y.n, out_tile), out_first = tile % n_out_tile * out_tile;
-  if (tile / n_out_tile >= w->sort->n_run) return;
+  uint32_t out_tile = glu_out_tile(w, c), n_out_tile = pm_cpu_div_up(a->y.n, out_tile), out_first = tile % n_out_tile * out_tile;
   const pm_cpu_run *run = &w->sort->runs[tile / n_out_tile];
   const void *x[PM_CPU_ROW_TILE], *x_up[PM_CPU_ROW_TILE];
   float *y[PM_CPU_ROW_TILE];
@@ -88,6 +84,7 @@ static void run_glu(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t tile) {
 void pm_cpu_plan_experts_glu(pm_cpu_executor *e, const pm_op *op) {
   const pm_op_experts_glu *a = &op->experts_glu;
   pm_cpu_work w = {.spread = PM_CPU_TILES, .run = run_glu, .count = count_glu, .op = op};
+  pm_cpu_ask_host(e, op, a->experts, &a->ids);
   pm_cpu_prepare(e, &w, 0, &a->x, a->experts->gate->type, false, PM_ROWS_ALL);
   pm_cpu_prepare(e, &w, 1, &a->x, a->experts->up->type, false, PM_ROWS_ALL);
   want_sorted(e, &w, &a->ids, a->experts);

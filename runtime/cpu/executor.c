@@ -21,6 +21,13 @@ typedef struct slot {
   uint32_t used_at;
 } slot;
 
+// What the rows of the newest step chose in a table, as the host sees it.
+struct pm_cpu_choice {
+  pm_cpu_executor *executor;
+  uint32_t table;
+  int32_t *ids;  // [max_rows][n_used]
+};
+
 struct pm_cpu_executor {
   const pm_program *program;
   pm_team *team;
@@ -39,6 +46,10 @@ struct pm_cpu_executor {
   size_t parts_floats, scratch_floats;  // scratch: of one thread
   float *scratch;
   size_t bytes;
+
+  const pm_expert_host *host;  // NULL: all experts are where the tables say
+  pm_cpu_choice *choices;      // [n_table]
+  pm_status host_status;       // of the run in progress
 
   const pm_step *step;  // of the run in progress
   uint64_t n_barrier;
@@ -164,6 +175,31 @@ pm_cpu_sort *pm_cpu_want_sort(pm_cpu_executor *e, uint32_t n_expert, uint32_t n_
   return &e->sort;
 }
 
+static void ask_host(const pm_cpu_work *w, const pm_cpu_ctx *c, uint32_t index) {
+  (void)index;
+  pm_cpu_choice *choice = w->choice;
+  pm_cpu_executor *e = choice->executor;
+  uint32_t n_used = w->source->n, n_row = c->step->n_row;
+  if (e->host_status) return;
+  for (uint32_t row = 0; row < n_row; row++)
+    memcpy(choice->ids + (size_t)row * n_used, pm_cpu_at(w->source, row, 0), n_used * sizeof *choice->ids);
+  double ready;  // of no meaning here: what need has brought is in memory
+  e->host_status = e->host->need(e->host->user, choice->table, choice->ids, n_row * n_used, &ready);
+}
+
+void pm_cpu_ask_host(pm_cpu_executor *e, const pm_op *op, const pm_expert_table *t, const pm_view *ids) {
+  if (!e->host) return;
+  uint32_t i = 0;
+  while (e->program->tables[i] != t) i++;
+  pm_cpu_choice *choice = &e->choices[i];
+  *choice = (pm_cpu_choice){.executor = e, .table = i, .ids = pm_alloc_zero((size_t)e->program->max_rows * ids->n, sizeof *choice->ids)};
+  if (!choice->ids) e->status = out_of_memory();
+  pm_cpu_work w = {.spread = PM_CPU_CALLER, .run = ask_host, .op = op, .source = ids, .choice = choice};
+  pm_cpu_reads(&w, ids);
+  pm_cpu_touches(&w, e, true);
+  pm_cpu_append(e, &w);
+}
+
 void pm_cpu_want_scratch(pm_cpu_executor *e, size_t floats) {
   if (e->scratch_floats < floats) e->scratch_floats = floats;
 }
@@ -210,11 +246,12 @@ static pm_status make_memory(pm_cpu_executor *e) {
   return want(e, &e->sort.count, e->n_expert * sizeof *e->sort.count);
 }
 
-pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact, pm_cpu_executor **out) {
+pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact, const pm_expert_host *host, pm_cpu_executor **out) {
   pm_cpu_executor *e;
   PM_NEW(&e, 1, "the executor of the CPU backend");
   *out = e;  // the owner destroys it, whatever happens below
-  e->program = p, e->team = team, e->exact = exact, e->loops = pm_cpu_loops_get();
+  e->program = p, e->team = team, e->exact = exact, e->host = host, e->loops = pm_cpu_loops_get();
+  if (host) PM_NEW(&e->choices, p->n_table, "choices of experts");
   for (uint32_t i = 0; i < p->n_op; i++) plan_table[p->ops[i].kind](e, &p->ops[i]);
   PM_TRY(e->status);
   return make_memory(e);
@@ -222,6 +259,8 @@ pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact,
 
 void pm_cpu_executor_destroy(pm_cpu_executor *e) {
   if (!e) return;
+  for (uint32_t i = 0; e->choices && i < e->program->n_table; i++) pm_free(e->choices[i].ids);
+  pm_free(e->choices);
   for (int i = 0; i < N_SLOT; i++) pm_free(e->slots[i].data);
   pm_free(e->parts);
   pm_free(e->scratch);
@@ -284,9 +323,10 @@ static void run_step(void *arg, uint32_t thread, uint32_t n_thread) {
   const phase *p = e->phases, *end = p + e->n_phase;
   uint32_t tickets = 0, n_barrier = 0;
   bool after_team = false;  // the whole team has run something since the last barrier
+  bool after_host = false;
   while (p < end) {
     solo s = {p, p, &c};
-    while (s.end < end && s.end->spread != PM_CPU_TILES && n_row_of(s.end, c.step) <= 1) s.end++;
+    while (s.end < end && s.end->spread < PM_CPU_CALLER && n_row_of(s.end, c.step) <= 1) s.end++;
     p = s.end;
     if (s.end > s.first) {
       pm_team_barrier_solo(e->team, run_solo, &s);
@@ -295,9 +335,12 @@ static void run_step(void *arg, uint32_t thread, uint32_t n_thread) {
     }
     n_barrier += s.end > s.first || after_team;
     after_team = p < end;
-    if (p == end) break;
+    if (p == end || (after_host && e->host_status)) break;
+    after_host = p->spread == PM_CPU_CALLER;
     if (p->spread == PM_CPU_TILES) {
       run_tiles(p, &c, e->team, thread, &tickets);
+    } else if (after_host) {
+      if (thread == 0) run_rows(p, &c, 0, 1);
     } else {
       run_share(p, &c, thread);
     }
@@ -306,11 +349,14 @@ static void run_step(void *arg, uint32_t thread, uint32_t n_thread) {
   if (thread == 0) e->n_barrier += n_barrier;
 }
 
-void pm_cpu_executor_run(pm_cpu_executor *e, const pm_step *step) {
-  e->step = step;
+pm_status pm_cpu_executor_run(pm_cpu_executor *e, const pm_step *step) {
+  e->step = step, e->host_status = PM_OK;
   pm_team_take_reset(e->team);
   pm_team_run(e->team, run_step, e);
+  return e->host_status;
 }
+
+const int32_t *pm_cpu_executor_chosen(const pm_cpu_executor *e, uint32_t table) { return e->choices ? e->choices[table].ids : NULL; }
 
 size_t pm_cpu_executor_bytes(const pm_cpu_executor *e) { return e->bytes; }
 

@@ -8,6 +8,7 @@
 #include "loops.h"
 
 typedef struct pm_cpu_work pm_cpu_work;
+typedef struct pm_cpu_choice pm_cpu_choice;
 
 // What a work sees of the running step.
 typedef struct pm_cpu_ctx {
@@ -23,6 +24,7 @@ typedef enum pm_cpu_spread {
   PM_CPU_ROWS,         // row by row, and row r of its inputs is all that row r needs: a thread carries its rows through a whole phase
   PM_CPU_ROWS_LOGITS,  // the same over the rows that want logits
   PM_CPU_ONCE,         // one thread
+  PM_CPU_CALLER,       // the thread that runs the step, while the others sleep if it takes long
   PM_CPU_TILES,        // `count` pieces, handed out to whoever is free
 } pm_cpu_spread;
 
@@ -64,12 +66,13 @@ typedef struct pm_cpu_sort {
 struct pm_cpu_work {
   pm_cpu_spread spread;
   pm_cpu_work_fn *run;
-  pm_cpu_count_fn *count;  // PM_CPU_TILES only; a function of the step alone, as it is asked before the barrier
+  pm_cpu_count_fn *count;  // PM_CPU_TILES only; every thread asks when its phase begins, and must hear the same
   const pm_op *op;
   const pm_view *source;  // activations to prepare from
   pm_cpu_input in[2];     // prepared activations of the matrix and of the up matrix
   pm_cpu_sort *sort;
-  float *const *parts;  // attention over pieces of the context: partial results
+  pm_cpu_choice *choice;  // of a work that asks the host
+  float *const *parts;    // attention over pieces of the context: partial results
   uint32_t n_access;
   pm_cpu_access access[8];
 };
@@ -95,6 +98,9 @@ void pm_cpu_prepare(pm_cpu_executor *e, pm_cpu_work *w, int i, const pm_view *so
 
 // The buffer of sorted choices, with room for so many.
 pm_cpu_sort *pm_cpu_want_sort(pm_cpu_executor *e, uint32_t n_expert, uint32_t n_used);
+
+// With a host: appends the work that asks it for the experts that a table's rows chose.
+void pm_cpu_ask_host(pm_cpu_executor *e, const pm_op *op, const pm_expert_table *t, const pm_view *ids);
 
 // Each thread gets at least so many floats of scratch.
 void pm_cpu_want_scratch(pm_cpu_executor *e, size_t floats);
