@@ -89,8 +89,17 @@ pm_expert_table *pm_program_experts(pm_program *p, const pm_tensor *gate, const 
   *t = (pm_expert_table){.n_expert = n, .gate = gate, .up = up, .down = down, .slab = {slabs, slabs + n, slabs + 2 * (size_t)n}};
   const pm_tensor *matrices[3] = {gate, up, down};
   for (int m = 0; m < 3; m++)
-    for (uint32_t e = 0; e < n; e++) t->slab[m][e] = (const char *)matrices[m]->host + e * matrices[m]->slab_bytes;
+    for (uint32_t e = 0; e < n && matrices[m]->host; e++) t->slab[m][e] = (const char *)matrices[m]->host + e * matrices[m]->slab_bytes;
   return p->tables[p->n_table++] = t;
+}
+
+void pm_program_resize(pm_program *p, uint32_t max_rows, uint32_t max_logits, uint32_t n_cell) {
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    pm_tensor *t = p->tensors[i];
+    if (t->role == PM_ROLE_KV) t->ne[1] = n_cell;
+    if (t->role == PM_ROLE_SCRATCH || t->role == PM_ROLE_OUTPUT) t->ne[1] = t == p->logits ? max_logits : max_rows;
+  }
+  p->max_rows = max_rows, p->max_logits = max_logits;
 }
 
 // ---- shape rules, one function per op ----

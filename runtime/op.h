@@ -164,6 +164,10 @@ pm_expert_table *pm_program_experts(pm_program *p, const pm_tensor *gate, const 
 // their first table. Returns the number of classes.
 uint32_t pm_program_expert_classes(const pm_program *p, uint32_t *class_of);
 
+// Changes the sizes of steps and of the cache after the program was built, before a backend has loaded it; at most to those it was
+// built with.
+void pm_program_resize(pm_program *p, uint32_t max_rows, uint32_t max_logits, uint32_t n_cell);
+
 // Appends an op after checking its shapes.
 void pm_program_append(pm_program *p, pm_op op);
 pm_status pm_program_check(const pm_program *p) PM_MUST_USE;

@@ -239,9 +239,7 @@ static pm_status bind_gate_up(const pm_binder *b, const pm_file_tensor *t, pm_mo
 
 // attn_k_b from the legacy attn_kv_b {latent, heads * (nope + value)}: head h's nope rows, transposed, so that the absorbed product runs
 // along contiguous values. Decoded, because quantization blocks cannot be transposed.
-static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, const pm_config *c, pm_mla *m) {
-  uint64_t ne[3] = {c->n_nope, c->n_latent, c->n_head};
-  pm_type type = b->model->exact ? PM_TYPE_F32 : PM_TYPE_F16;
+static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, const pm_config *c, pm_type type, const void **out) {
   size_t row_bytes = pm_format_bytes((pm_type)t->type, c->n_latent), slab = (size_t)c->n_nope * c->n_latent;
   char *made = pm_bind_alloc(b, pm_format_bytes(type, slab * c->n_head));
   float *row = pm_alloc(sizeof *row * c->n_latent), *turned = pm_alloc(sizeof *turned * slab);
@@ -257,7 +255,7 @@ static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, cons
   pm_free(row);
   pm_free(turned);
   if (!ok) PM_FAIL(PM_ERR_MEMORY, "out of memory while converting %s", t->name);
-  m->k_b = pm_program_weight(b->program, t->name, type, ne, made, 0);
+  *out = made;
   return PM_OK;
 }
 
@@ -268,12 +266,15 @@ static pm_status bind_legacy_kv_b(const pm_binder *b, const pm_config *c, pm_mla
             pm_model_file_path(b->model->file), (int)b->layer);
   uint64_t stored[3] = {c->n_latent, (uint64_t)c->n_head * (c->n_nope + c->n_value), 1}, value[3] = {c->n_latent, c->n_value, c->n_head};
   PM_TRY(pm_bind_check(b, t, stored, false));
-  if (!t->data) return PM_OK;
-  PM_TRY(transpose_k_b(b, t, c, m));
+  uint64_t key[3] = {c->n_nope, c->n_latent, c->n_head};
+  pm_type key_type = b->model->exact ? PM_TYPE_F32 : PM_TYPE_F16;
+  const void *turned = NULL;  // stays so where only the header was read
+  if (t->data) PM_TRY(transpose_k_b(b, t, c, key_type, &turned));
+  m->k_b = pm_program_weight(b->program, t->name, key_type, key, turned, 0);
   // the value rows of a head are whole rows of the stored tensor: used where they are
   size_t row_bytes = pm_format_bytes((pm_type)t->type, c->n_latent);
-  m->v_b = pm_program_weight(b->program, t->name, (pm_type)t->type, value, (const char *)t->data + row_bytes * c->n_nope,
-                             row_bytes * (c->n_nope + c->n_value));
+  const char *values = t->data ? (const char *)t->data + row_bytes * c->n_nope : NULL;
+  m->v_b = pm_program_weight(b->program, t->name, (pm_type)t->type, value, values, row_bytes * (c->n_nope + c->n_value));
   return PM_OK;
 }
 

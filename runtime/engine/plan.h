@@ -1,0 +1,80 @@
+// One plan for everything that a model takes: which bytes go into which memory, where its experts begin, and how fast that will be.
+// It is made from the program alone, before anything is allocated, also for a file whose weights are not all there yet and for a
+// machine that is not here; what is printed is what is loaded.
+//
+// Of a device's budget every token's weights, the cache, scratch and staging come first. If all experts fit into the rest they stay there.
+// Otherwise it is divided into a ring through which experts pass and slots that keep them, the same share of every class: a slot saves in
+// proportion to its bytes. Their homes are in host memory; what does not fit there either is read from the file when it is needed.
+// Memory that device and processor share is one memory: everything is the device's, or everything is the processor's.
+#ifndef PM_PLAN_H
+#define PM_PLAN_H
+
+#include "backend.h"
+#include "cost.h"
+
+typedef enum pm_plan_mode {
+  PM_PLAN_RESIDENT,  // all experts in the device's memory
+  PM_PLAN_STREAM,    // experts without a slot pass through the ring
+  PM_PLAN_ASSIST,    // the processor computes them
+  PM_PLAN_SPLIT,     // both
+  PM_PLAN_CPU        // no device takes part
+} pm_plan_mode;
+
+typedef struct pm_plan_desc {
+  pm_program *program;             // built for the most that is wanted; made smaller (pm_program_resize) where that is needed and allowed
+  uint32_t n_ctx, n_session;       // that its cache was built for
+  bool keep_ctx, keep_batch;       // were asked for: never made smaller
+  pm_backend *backend;             // asked for its needs; NULL: a machine that is not here
+  bool cpu;                        // no device: the processor alone
+  bool apart;                      // the device's memory counts as its own although it is the machine's: software drivers, simulated cards
+  bool stream_only;                // deterministic: the processor computes no experts
+  pm_machine machine;              // rates; ram: bytes that may be had. vram: only without a backend
+  uint64_t vram_limit, ram_limit;  // 0 = none
+  double expert_bits;              // per weight of the experts, instead of what their formats take; 0 = as they are. Only without a backend
+} pm_plan_desc;
+
+typedef struct pm_plan_memory {  // bytes in one memory
+  uint64_t weights, kv, scratch, staging, slots, ring, homes;
+  uint64_t page_cache;  // of the file, mapped: may be given back at any time
+} pm_plan_memory;
+
+typedef struct pm_plan_tier {  // where experts begin
+  uint64_t n_expert, bytes;
+} pm_plan_tier;
+
+typedef struct pm_plan {
+  bool fits;
+  char reason[256];  // why it does not fit, and what to do
+  char note[256];    // what was made smaller; "" if nothing was
+  pm_plan_mode mode;
+  bool tiered;  // not all experts are where they are used: `experts` goes to load, otherwise NULL does
+  bool pinned;  // fewer slots than two tokens use: a set that stays, since nothing that follows use could keep anything
+  bool unified;
+  uint32_t n_ctx, n_session, n_batch;
+  pm_plan_memory device, host;
+  uint64_t device_budget, host_budget;
+  pm_plan_tier in_slots, in_homes, on_disk;  // on_disk: neither in a slot nor in a home. Experts with both count as in_slots
+  double hit;                                // expected share of choices that find a slot
+  pm_cost decode, prompt;                    // of a token, and of a step of n_batch rows
+  pm_expert_plan experts;                    // classes and class_of; boards and host are filled in by who owns the policy
+  uint32_t *class_of;
+} pm_plan;
+
+// PM_OK also if it does not fit: plan->fits says so. pm_plan_finish in any case.
+pm_status pm_plan_make(const pm_plan_desc *d, pm_plan *plan) PM_MUST_USE;
+void pm_plan_finish(pm_plan *plan);
+
+uint64_t pm_plan_total(const pm_plan_memory *m);  // without page_cache
+const char *pm_plan_mode_name(pm_plan_mode mode);
+
+// What was planned against what is there: the largest difference of a kind of memory as a share of what is there (kinds below a MiB count
+// against one), and the name of that kind.
+double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char **worst);
+
+// plan_needs.c: what a program takes on a machine that is not here; class_of as pm_program_expert_classes gives it. `cpu`: without what a
+// graphics card's backend takes beside the program's tensors. Adds to `needs`.
+void pm_plan_guess_needs(const pm_program *p, const uint32_t *class_of, bool cpu, double expert_bits, pm_backend_needs *needs);
+// What a token costs; experts count with so many bits per weight (0 = as they are).
+pm_cost_model pm_plan_cost_model(const pm_program *p, double expert_bits);
+
+#endif
