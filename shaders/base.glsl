@@ -4,6 +4,7 @@
 #include "abi/types.h"
 #include "abi/step.h"
 #include "abi/weight.h"
+#include "abi/board.h"
 
 layout(local_size_x_id = 0) in;
 
@@ -22,6 +23,8 @@ layout(set = 0, binding = 4, std430) readonly buffer Tables { uvec2 v[]; } table
 
 // Where a matrix begins, in 16-byte units of an arena.
 struct matrix { uint arena, at; };
+
+bool is_nowhere(uint entry) { return tables.v[entry].x == PM_NOWHERE; }
 
 // For an arena index that comes from memory or out of a branch: SwiftShader forms the address of the descriptor even where control
 // flow has left, with whatever the registers hold.
@@ -70,5 +73,8 @@ uint float_to_half(float f) {
 // The four bytes of a word, as unsigned and as signed values.
 vec4 bytes(uint w) { return vec4(w & 255u, (w >> 8) & 255u, (w >> 16) & 255u, w >> 24); }
 vec4 signed_bytes(uint w) { return vec4((ivec4(int(w)) << ivec4(24, 16, 8, 0)) >> 24); }
+
+// Bits 0..3 as 0 or 1 in the four bytes of a word.
+uint bits_to_bytes(uint b) { return b & 1u | (b & 2u) << 7 | (b & 4u) << 14 | (b & 8u) << 21; }
 
 float silu(float x) { return x / (1.0 + exp(-x)); }

@@ -49,6 +49,28 @@ void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_g
 // Bytes of n_slab slabs of weights, read in n_pass passes, and a sixteenth of the multiply-adds of n_row rows.
 double pm_gpu_weight_cost(const pm_tensor *w, double n_slab, double n_row, double n_pass);
 
+// ---- experts that come and go: ops_slots.c ----
+
+// Where matrix m (gate, up, down; 3: the end) of an expert begins in a record, in bytes: on the device, and in a home, packed as in the
+// file. Homes begin at multiples of 16 bytes, and are read to the end rounded up to one.
+uint64_t pm_gpu_slot_at(const pm_expert_table *t, int m);
+uint64_t pm_gpu_home_at(const pm_expert_table *t, int m);
+
+// Brings to slots or the ring what a step wants of a table and has no slot (board.h), and makes the table's entries say where all of it is.
+// Nothing for a resident table, or for a choice from a table that was brought ahead.
+typedef struct pm_gpu_bring {
+  const pm_expert_table *experts;
+  const pm_view *ids;  // the choice; NULL: every expert, ahead of the table's turn
+  uint32_t wave;       // of board.n_wave: its misses, and in the first also the experts that have slots
+} pm_gpu_bring;
+void pm_gpu_record_bring(pm_gpu_recorder *r, const pm_gpu_bring *a);
+
+// Declares that the next dispatch reads matrices [first, end) of the table's experts.
+void pm_gpu_record_read_experts(pm_gpu_recorder *r, const pm_expert_table *t, int first, int end);
+
+// y += the host's sums for the table's rows.
+void pm_gpu_record_join(pm_gpu_recorder *r, const pm_expert_table *t, const pm_view *y);
+
 static inline uint32_t pm_gpu_groups(uint64_t n, uint64_t per) { return (uint32_t)((n + per - 1) / per); }
 
 #endif

@@ -1,4 +1,4 @@
-// y[r] += sum over k of weights[r][k] * (down_e x[r][k]) with e = ids[r][k], k in order. For a few rows.
+// y[r] += sum over k of weights[r][k] * (down_e x[r][k]) with e = ids[r][k], k in order, without experts that are nowhere. For a few rows.
 // Groups: (blocks of outputs, 1, rows).
 
 #include "abi/matvec.h"
@@ -16,6 +16,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < N_ACC; i++) total.v[i] = 0.0;
   for (uint k = 0; k < p.n_used; k++) {
     uint expert = scratch_u.v[p.ids_at + row * p.ids_row + k];
+    if (is_nowhere(p.w.at + expert)) continue;
     matrix down = expert_matrix(p.w.at + expert);
     uint at[OUTS], x_at[ROWS];
     [[unroll]] for (uint o = 0; o < OUTS; o++) at[o] = down.at + min(out_first + o, p.w.n_out - 1) * p.w.row;

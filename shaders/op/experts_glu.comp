@@ -1,5 +1,5 @@
 // y[r][k] = silu(gate_e x[r]) * (up_e x[r]), or gate_e x[r] alone, with e = ids[r][k]. For a few rows.
-// Groups: (blocks of outputs, n_used, rows).
+// Nothing for experts that are nowhere: those are the host's. Groups: (blocks of outputs, n_used, rows).
 
 #include "abi/matvec.h"
 #include "op/dot.glsl"
@@ -13,6 +13,7 @@ void main() {
   if (row >= step_rows()) return;
 
   uint expert = scratch_u.v[p.ids_at + row * p.ids_row + k];
+  if (is_nowhere(p.w.at + expert)) return;
   matrix gate = expert_matrix(p.w.at + expert), other = expert_matrix(p.up_at + expert);
   uint lane = invocation() % LANES;
   uint out_first = (gl_WorkGroupID.x * (gl_WorkGroupSize.x / LANES) + invocation() / LANES) * OUTS;
