@@ -1,4 +1,4 @@
-// Q4_0, Q5_0, Q8_0: 32 elements that share one f16 scale at byte 0.
+// Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: 32 elements that share one f16 scale at byte 0, and in Q4_1 and Q5_1 a minimum after it.
 //
 // Four-bit parts of 32 elements are "half split": byte k (0..15) has element k in its low and element k + 16 in its high nibble.
 #include "format_rows.h"
@@ -19,6 +19,26 @@ static void random_blocks(pm_rng *rng, float deviation, float rms, uint8_t *b, s
     pm_quant_random_bytes(rng, b, block_bytes);
     pm_quant_put_f16(b, pm_quant_random_scale(rng, deviation / rms));
   }
+}
+
+// With a minimum, which centres the values: m = -d * mean(q). `rms` is that of q - mean(q).
+static void random_min_blocks(pm_rng *rng, float deviation, float rms, float mean_q, uint8_t *b, size_t n_block, size_t block_bytes) {
+  for (; n_block--; b += block_bytes) {
+    pm_quant_random_bytes(rng, b, block_bytes);
+    float d = pm_quant_put_f16(b, pm_quant_random_scale(rng, deviation / rms));
+    pm_quant_put_f16(b + 2, -d * mean_q);
+  }
+}
+
+// Such that a block's range maps to 0 .. q_max; writes the first 4 bytes of b.
+typedef struct range {
+  float d, m;
+} range;
+
+static range choose_range(const float *x, int q_max, uint8_t *b) {
+  float lo = x[0], hi = x[0];
+  for (int k = 1; k < BLOCK; k++) lo = x[k] < lo ? x[k] : lo, hi = x[k] > hi ? x[k] : hi;
+  return (range){pm_quant_put_f16(b, (hi - lo) / (float)q_max), pm_quant_put_f16(b + 2, lo)};
 }
 
 // ---- Q4_0: d @0, nibbles @2; value = d * (q - 8) ----
@@ -46,6 +66,34 @@ void pm_quant_encode_Q4_0(const float *src, void *dst, size_t n) {
 }
 
 void pm_quant_random_Q4_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 4.637f, dst, n / BLOCK, 18); }
+
+// ---- Q4_1: d @0, m @2, nibbles @4; value = d * q + m ----
+
+void pm_quant_decode_Q4_1(const void *src, float *dst, size_t n) {
+  const uint8_t *b = src;
+  for (size_t i = 0; i < n; i += BLOCK, b += 20) {
+    float d = pm_quant_get_f16(b), m = pm_quant_get_f16(b + 2);
+    for (int k = 0; k < 16; k++) {
+      dst[i + k] = d * (float)(b[4 + k] & 15) + m;
+      dst[i + k + 16] = d * (float)(b[4 + k] >> 4) + m;
+    }
+  }
+}
+
+void pm_quant_encode_Q4_1(const float *src, void *dst, size_t n) {
+  uint8_t *b = dst;
+  for (size_t i = 0; i < n; i += BLOCK, b += 20) {
+    range r = choose_range(src + i, 15, b);
+    for (int k = 0; k < 16; k++) {
+      int lo = pm_quant_round(src[i + k] - r.m, r.d, 0, 15), hi = pm_quant_round(src[i + k + 16] - r.m, r.d, 0, 15);
+      b[4 + k] = (uint8_t)(lo | hi << 4);
+    }
+  }
+}
+
+void pm_quant_random_Q4_1(pm_rng *rng, float deviation, void *dst, size_t n) {
+  random_min_blocks(rng, deviation, 4.61f, 7.5f, dst, n / BLOCK, 20);
+}
 
 // ---- Q5_0: d @0, fifth bits u32 @2 (bit k belongs to element k), nibbles @6; value = d * (q - 16) ----
 
@@ -76,6 +124,36 @@ void pm_quant_encode_Q5_0(const float *src, void *dst, size_t n) {
 }
 
 void pm_quant_random_Q5_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 9.247f, dst, n / BLOCK, 22); }
+
+// ---- Q5_1: d @0, m @2, fifth bits u32 @4, nibbles @8; value = d * q + m ----
+
+void pm_quant_decode_Q5_1(const void *src, float *dst, size_t n) {
+  const uint8_t *b = src;
+  for (size_t i = 0; i < n; i += BLOCK, b += 24) {
+    float d = pm_quant_get_f16(b), m = pm_quant_get_f16(b + 2);
+    for (int k = 0; k < BLOCK; k++) {
+      int q = (b[8 + k % 16] >> (k < 16 ? 0 : 4) & 15) | (b[4 + k / 8] >> k % 8 & 1) << 4;
+      dst[i + k] = d * (float)q + m;
+    }
+  }
+}
+
+void pm_quant_encode_Q5_1(const float *src, void *dst, size_t n) {
+  uint8_t *b = dst;
+  for (size_t i = 0; i < n; i += BLOCK, b += 24) {
+    range r = choose_range(src + i, 31, b);
+    memset(b + 4, 0, 20);
+    for (int k = 0; k < BLOCK; k++) {
+      int q = pm_quant_round(src[i + k] - r.m, r.d, 0, 31);
+      b[8 + k % 16] |= (uint8_t)((q & 15) << (k < 16 ? 0 : 4));
+      b[4 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
+    }
+  }
+}
+
+void pm_quant_random_Q5_1(pm_rng *rng, float deviation, void *dst, size_t n) {
+  random_min_blocks(rng, deviation, 9.233f, 15.5f, dst, n / BLOCK, 24);
+}
 
 // ---- Q8_0: d @0, 32 signed bytes @2; value = d * q ----
 

@@ -14,9 +14,7 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
 }
 
 vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint b = raw.high >> (4 * i);  // bits 0..3 belong to these values: spread them to bit 4 of every byte
-  uint high = (b & 1u) << 4 | (b & 2u) << 11 | (b & 4u) << 18 | (b & 8u) << 25;
-  return bytes(((raw.q[i & 3] >> (i & 4u)) & 0x0f0f0f0fu) | high);
+  return bytes(((raw.q[i & 3] >> (i & 4u)) & 0x0f0f0f0fu) | bits_to_bytes(raw.high >> (4 * i)) << 4);
 }
 
 vec2 unit_scale(raw_unit raw, uint u) { return vec2(half_to_float((raw.d >> (16 * (u & 1u))) & 0xffffu)); }

@@ -88,7 +88,9 @@ static void decode_equals_known_values(void **state) {
     double sum;
   } known[] = {
       {PM_TYPE_Q4_0, 0, -1, {{0, -3}, {1, 2}, {7, 0}, {16, -3}, {31, 0}}, -21},
+      {PM_TYPE_Q4_1, 0, 2, {{0, 15.5f}, {1, 4.5f}, {7, 2.5f}, {16, 9.5f}, {31, 12.5f}}, 261},
       {PM_TYPE_Q5_0, 0, -1, {{0, 9}, {1, -2}, {7, -4}, {16, 14}, {31, 1}}, 15},
+      {PM_TYPE_Q5_1, 0, 2, {{0, 19.5f}, {1, 24.5f}, {7, 22.5f}, {16, 19.5f}, {31, 5.5f}}, 521},
       {PM_TYPE_Q8_0, 0, -1, {{0, 85}, {1, 122}, {7, 88}, {16, -91}, {31, -48}}, -176},
       {PM_TYPE_Q4_K, 0, 2, {{0, 315.5f}, {1, -25.5f}, {7, 408.5f}, {31, 160.5f}, {63, 40}, {129, -6}, {200, 138.5f}, {255, 48.5f}}, 54440},
       {PM_TYPE_Q5_K, 0, 2, {{0, 811.5f}, {1, -25.5f}, {7, 408.5f}, {40, 60}, {100, 235}, {200, 138.5f}, {255, 108.5f}}, 116216},
@@ -116,8 +118,9 @@ static void encode_is_near(void **state) {
   static const struct {
     pm_type type;
     double most;
-  } bounds[] = {{PM_TYPE_F32, 0},      {PM_TYPE_F16, 3e-4},  {PM_TYPE_BF16, 3e-3}, {PM_TYPE_Q4_0, 0.11}, {PM_TYPE_Q5_0, 0.055},
-                {PM_TYPE_Q8_0, 0.007}, {PM_TYPE_Q4_K, 0.09}, {PM_TYPE_Q5_K, 0.05}, {PM_TYPE_Q6_K, 0.025}};
+  } bounds[] = {{PM_TYPE_F32, 0},      {PM_TYPE_F16, 3e-4},   {PM_TYPE_BF16, 3e-3}, {PM_TYPE_Q4_0, 0.11},
+                {PM_TYPE_Q5_0, 0.055}, {PM_TYPE_Q8_0, 0.007}, {PM_TYPE_Q4_K, 0.09}, {PM_TYPE_Q5_K, 0.05},
+                {PM_TYPE_Q6_K, 0.025}, {PM_TYPE_Q4_1, 0.1},   {PM_TYPE_Q5_1, 0.05}};
   static const float zeros[256];
   enum { N = 256 * 64 };
   float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);

@@ -1,0 +1,17 @@
+// Q4_1. File block: d f16 | m f16 | 16 bytes. Device row: d and m of all blocks, zero-filled to 16 bytes | 16 bytes of every block.
+// Unit = block: value k = d * nibble + m; low nibbles are values 0..15, high nibbles 16..31.
+#define HAS_OFFSET 1
+#define PADDED 0
+
+struct raw_unit { uvec4 q; uint dm; };
+
+uint unit_run(uint u, uint h) { return 32 * u + 16 * h; }
+
+raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
+  return raw_unit(weights16[arena].v[row + (n_unit + 3) / 4 + u], weights4[arena].v[4 * row + u]);
+}
+
+vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes((raw.q[i & 3] >> (i & 4u)) & 0x0f0f0f0fu); }
+
+vec2 unit_scale(raw_unit raw, uint u) { return vec2(half_to_float(raw.dm & 0xffffu)); }
+vec2 unit_offset(raw_unit raw, uint u) { return vec2(half_to_float(raw.dm >> 16)); }
