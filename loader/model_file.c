@@ -54,7 +54,7 @@ static pm_status refuse(const pm_shard *shard) {
           is ? "; it looks like " : "", is ? is : "");
 }
 
-pm_status pm_model_file_add_shard(pm_model_file *f, const char *path) {
+static pm_status add_shard(pm_model_file *f, const char *path, pm_shard **out) {
   if (f->n_shard == f->shard_capacity) {
     uint32_t capacity = f->shard_capacity ? 2 * f->shard_capacity : 4;
     pm_shard *shards = pm_realloc(f->shards, capacity * sizeof *shards);
@@ -64,8 +64,15 @@ pm_status pm_model_file_add_shard(pm_model_file *f, const char *path) {
   pm_shard *s = &f->shards[f->n_shard];
   *s = (pm_shard){.path = pm_arena_strdup(&f->arena, path)};
   if (!s->path) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: its name", path);
-  PM_TRY(pm_file_open(path, &s->file));
   f->n_shard++;
+  *out = s;
+  return PM_OK;
+}
+
+pm_status pm_model_file_add_shard(pm_model_file *f, const char *path) {
+  pm_shard *s;
+  PM_TRY(add_shard(f, path, &s));
+  PM_TRY(pm_file_open(path, &s->file));
   s->n_bytes = pm_file_bytes(s->file);
   return pm_file_map(s->file, &s->bytes);
 }
@@ -140,7 +147,13 @@ static pm_status attach_data(pm_model_file *f, const pm_model_file_desc *desc) {
 }
 
 static pm_status open_all(pm_model_file *f, const char *path, const pm_model_file_desc *desc) {
-  PM_TRY(pm_model_file_add_shard(f, path));
+  if (desc->bytes) {
+    pm_shard *s;
+    PM_TRY(add_shard(f, path, &s));
+    s->bytes = desc->bytes, s->n_bytes = desc->n_bytes;
+  } else {
+    PM_TRY(pm_model_file_add_shard(f, path));
+  }
   f->path = f->shards[0].path;
   const struct file_type *type = NULL;
   for (size_t i = 0; i < sizeof FILE_TYPES / sizeof *FILE_TYPES && !type; i++)
@@ -185,6 +198,14 @@ uint64_t pm_model_file_bytes(const pm_model_file *f) {
   uint64_t total = 0;
   for (uint32_t i = 0; i < f->n_shard; i++) total += f->shards[i].n_bytes;
   return total;
+}
+
+uint32_t pm_model_file_n_shard(const pm_model_file *f) { return f->n_shard; }
+
+const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard) { return f->shards[shard].path; }
+
+void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t) {
+  if (f->shards[t->shard].file) pm_file_dont_need(f->shards[t->shard].file, t->offset, t->bytes);
 }
 
 uint64_t pm_model_file_n_meta(const pm_model_file *f) { return f->n_meta; }

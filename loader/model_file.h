@@ -46,7 +46,9 @@ typedef struct pm_file_tensor {
 } pm_file_tensor;
 
 typedef struct pm_model_file_desc {
-  bool header_only;                          // no tensor data; also tolerates a file whose data is not all there yet
+  bool header_only;      // no tensor data; also tolerates a file whose data is not all there yet
+  const uint8_t *bytes;  // header_only: the beginning of a file in memory, instead of what lies at the path
+  size_t n_bytes;
   bool read;                                 // read the data into memory instead of mapping it
   bool (*progress)(void *user, float done);  // while reading; may be NULL
   void *user;
@@ -56,6 +58,13 @@ pm_status pm_model_file_open(const char *path, const pm_model_file_desc *desc, p
 void pm_model_file_close(pm_model_file *f);
 const char *pm_model_file_path(const pm_model_file *f);
 uint64_t pm_model_file_bytes(const pm_model_file *f);  // of all shards
+
+// The files of a split model; a tensor's shard is an index of these.
+uint32_t pm_model_file_n_shard(const pm_model_file *f);
+const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard);
+
+// Lets the system drop a tensor's bytes from this process and the page cache: whoever looks at them again waits for the disk.
+void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t);
 
 // Metadata in file order; find: NULL if absent.
 uint64_t pm_model_file_n_meta(const pm_model_file *f);

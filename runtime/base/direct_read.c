@@ -13,7 +13,7 @@
 #include "thread.h"
 #include "uring.h"
 
-enum { PIECE = 1 << 20, ALIGN = 4096, BUFFERS_ALIGN = 2 << 20, DEPTH = 16 };
+enum { PIECE = PM_DIRECT_PIECE, ALIGN = 4096, BUFFERS_ALIGN = 2 << 20 };
 
 typedef struct file {
   int fd;
@@ -202,7 +202,7 @@ static pm_status open_files(pm_direct *d, const pm_direct_desc *desc) {
 }
 
 static pm_status open_reader(pm_direct *d, const pm_direct_desc *desc) {
-  d->depth = desc->depth ? desc->depth : DEPTH;
+  d->depth = desc->depth ? desc->depth : PM_DIRECT_DEPTH;
   PM_TRY(open_files(d, desc));
   PM_NEW(&d->pieces, d->depth, "pieces of files");
   d->buffers = pm_alloc_aligned((size_t)d->depth * PIECE, BUFFERS_ALIGN);

@@ -12,12 +12,14 @@
 
 #include "status.h"
 
+enum { PM_DIRECT_PIECE = 1 << 20, PM_DIRECT_DEPTH = 16 };
+
 typedef struct pm_direct pm_direct;
 
 typedef struct pm_direct_desc {
   const char *const *paths;
   uint32_t n_path;
-  uint32_t depth;  // pieces of 1 MiB in flight; 0 = 16
+  uint32_t depth;  // pieces in flight, each with a buffer; 0 = PM_DIRECT_DEPTH
   bool no_uring;   // threads even where io_uring works
   bool no_direct;  // plain reads even where O_DIRECT works
 } pm_direct_desc;
