@@ -17,12 +17,15 @@ static void destroy(pm_backend *b) {
     for (uint32_t i = 0; i < 2 * PM_GPU_BUCKETS; i++) pm_gpu_recording_finish(d, &g->recordings[i / PM_GPU_BUCKETS][i % PM_GPU_BUCKETS]);
     if (g->descriptors) d->fn.vkDestroyDescriptorPool(d->handle, g->descriptors, NULL);
     pm_gpu_transfer_finish(d, &g->transfer);
+    pm_gpu_gates_finish(d, &g->gates);
     for (uint32_t i = 0; i < PM_GPU_ARENAS; i++) pm_gpu_buffer_finish(d, &g->weights[i]);
     for (uint32_t i = 0; i < PM_GPU_KV_ARENAS; i++) pm_gpu_buffer_finish(d, &g->kv[i]);
     pm_gpu_buffer *rest[] = {&g->scratch, &g->tables, &g->step, &g->readback};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) pm_gpu_buffer_finish(d, rest[i]);
     pm_gpu_pipelines_finish(d, &g->pipelines);
   }
+  pm_gpu_boards_finish(d, &g->boards);
+  pm_gpu_run_finish(&g->step_run);
   pm_gpu_device_finish(d);
   pm_gpu_plan_finish(&g->plan);
   pm_gpu_temps_finish(&g->temps);
@@ -31,13 +34,12 @@ static void destroy(pm_backend *b) {
 
 // ---- load ----
 
-// Every kind of recording once, dry: finds the temporaries' sizes, whether each kernel is there, and what record_common will need.
-static pm_status record_dry(pm_gpu *g) {
-  const pm_program *p = g->program;
-  pm_gpu_recorder r = {.device = &g->device, .pipelines = &g->pipelines, .program = p, .temps = &g->temps};
+// Every kind of recording once, dry: finds the temporaries' sizes, whether each kernel is there, and (want) what record_common will need.
+static pm_status record_dry(pm_gpu *g, const pm_program *p, bool want) {
+  pm_gpu_recorder r = {.device = &g->device, .pipelines = &g->pipelines, .program = p, .temps = &g->temps, .boards = &g->boards};
   for (uint64_t n = 1; n < 2ull * p->max_rows; n *= 2) {
     uint32_t rows = pm_gpu_bucket_rows(p, n < p->max_rows ? (uint32_t)n : p->max_rows);
-    r.want = rows == 1 || rows == p->max_rows;
+    r.want = want && (rows == 1 || rows == p->max_rows);
     PM_TRY(pm_gpu_record_dry(&r, rows, 1));
     r.want = false;
     PM_TRY(pm_gpu_record_dry(&r, rows, pm_gpu_bucket_logits(p, rows, rows)));
@@ -55,29 +57,85 @@ static uint64_t readback_bytes(const pm_gpu *g) { return g->program->logits ? pm
 
 static double gib(uint64_t bytes) { return (double)bytes / (double)(1u << 30); }
 
+static uint64_t min64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint32_t heap_of(const pm_gpu *g, pm_gpu_use use) {
+  return g->device.memory.memoryTypes[pm_gpu_memory_type(&g->device, use)].heapIndex;
+}
+
+// What may be taken of the heap of a use. The lock is held.
+static uint64_t room_for(const pm_gpu *g, pm_gpu_use use) {
+  uint64_t size = g->device.memory.memoryHeaps[heap_of(g, use)].size, room = pm_gpu_heap_free(&g->device.probe, heap_of(g, use));
+  uint64_t margin = min64(size / 16, 256u << 20);  // for the driver and the desktop
+  if (use == PM_GPU_DEVICE && g->memory_limit) return min64(g->memory_limit, size);
+  return room > margin ? room - margin : 0;
+}
+
 // Nothing is allocated unless all of it fits. The lock is held.
 static pm_status check_room(pm_gpu *g) {
-  const pm_gpu_device *d = &g->device;
   uint64_t weights = pm_gpu_packed(&g->plan.weights), kv = pm_gpu_packed(&g->plan.kv);
-  uint64_t device = weights + kv + g->plan.scratch_bytes + g->plan.n_entry * sizeof *g->plan.entries;
-  uint64_t needed[VK_MAX_MEMORY_HEAPS] = {0};
-  uint32_t heap[PM_GPU_USE_COUNT];
-  for (int u = 0; u < PM_GPU_USE_COUNT; u++) heap[u] = d->memory.memoryTypes[pm_gpu_memory_type(d, u)].heapIndex;
-  needed[heap[PM_GPU_DEVICE]] += device;
-  needed[heap[PM_GPU_STEP]] += g->plan.step_bytes;
-  needed[heap[PM_GPU_HOST]] += 2 * staging_bytes(g) + readback_bytes(g);
+  const uint64_t needed[PM_GPU_USE_COUNT] = {
+      [PM_GPU_DEVICE] = weights + kv + g->plan.scratch_bytes + g->plan.n_entry * sizeof *g->plan.entries,
+      [PM_GPU_STEP] = g->plan.step_bytes + g->boards.board_bytes,
+      [PM_GPU_HOST] = 2 * staging_bytes(g) + readback_bytes(g) + g->boards.choice_bytes + pm_gpu_packed(&g->plan.homes),
+  };
   for (int u = 0; u < PM_GPU_USE_COUNT; u++) {
-    uint64_t size = d->memory.memoryHeaps[heap[u]].size, room = pm_gpu_heap_free(&d->probe, heap[u]);
-    uint64_t margin = size / 16 < (256u << 20) ? size / 16 : 256u << 20;  // for the driver and the desktop
-    room = room > margin ? room - margin : 0;
-    if (u == PM_GPU_DEVICE && g->memory_limit) room = g->memory_limit < size ? g->memory_limit : size;
-    if (needed[heap[u]] > room)
+    uint64_t all = 0, room = room_for(g, u);
+    for (int other = 0; other < PM_GPU_USE_COUNT; other++)
+      all += heap_of(g, other) == heap_of(g, u) && !(u == PM_GPU_DEVICE && g->memory_limit && other != u) ? needed[other] : 0;
+    if (all > room)
       PM_FAIL(PM_ERR_MEMORY,
-              "this needs %.2f GiB of memory on \"%s\" (weights %.2f, cache %.2f, scratch %.2f), of which %.2f GiB are available: use a "
-              "smaller model, a shorter context, or the CPU",
-              gib(needed[heap[u]]), d->probe.info.name, gib(weights), gib(kv), gib(g->plan.scratch_bytes), gib(room));
+              "this needs %.2f GiB of memory on \"%s\" (weights %.2f, cache %.2f, scratch %.2f, experts in the machine's memory %.2f), of "
+              "which %.2f GiB are available: use a smaller model, a shorter context, or the CPU",
+              gib(all), g->device.probe.info.name, gib(weights), gib(kv), gib(g->plan.scratch_bytes), gib(pm_gpu_packed(&g->plan.homes)),
+              gib(room));
   }
   return PM_OK;
+}
+
+static pm_gpu_bounds bounds_of(const pm_gpu *g) { return (pm_gpu_bounds){g->device.probe.max_buffer, g->device.probe.traits.home_arenas}; }
+
+// The plan of a program none of whose experts has a place yet.
+static pm_status plan_bare(pm_gpu *g, pm_program *p, pm_expert_plan *bare) {
+  PM_TRY(pm_gpu_boards_init(&g->boards, p, bare));
+  PM_TRY(record_dry(g, p, false));
+  return pm_gpu_plan_init(&g->plan, p, bare, g->temps.items, g->temps.n, bounds_of(g));
+}
+
+static pm_status needs(pm_backend *b, pm_program *p, pm_backend_needs *out) {
+  pm_gpu *g = (pm_gpu *)b;
+  uint32_t *class_of;
+  if (g->program) PM_FAIL(PM_ERR_ARGUMENT, "this backend has a program already");
+  PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_program_check(p));
+  PM_NEW(&class_of, p->n_table, "classes of experts");
+  pm_expert_plan bare = {.n_class = pm_program_expert_classes(p, class_of), .class_of = class_of};
+  pm_status status = bare.n_class > PM_EXPERT_CLASSES
+                         ? pm_fail(PM_ERR_UNSUPPORTED, "%u kinds of experts; at most %d", bare.n_class, PM_EXPERT_CLASSES)
+                         : plan_bare(g, p, &bare);
+  if (!status) {
+    pm_gpu_kind kind = g->device.probe.info.kind;
+    *out = (pm_backend_needs){
+        .weights = pm_gpu_packed(&g->plan.weights) + g->plan.n_entry * sizeof *g->plan.entries,
+        .kv = pm_gpu_packed(&g->plan.kv),
+        .scratch = g->plan.scratch_bytes + g->plan.step_bytes + g->boards.board_bytes,
+        .staging = 2 * staging_bytes(g) + (p->logits ? pm_tensor_bytes(p->logits) : 0) + g->boards.choice_bytes,
+        .unified = kind == PM_GPU_INTEGRATED || kind == PM_GPU_SOFTWARE,
+        .n_class = bare.n_class,
+    };
+    for (uint32_t i = p->n_table; i-- > 0;) {
+      out->classes[class_of[i]].slot_bytes = pm_gpu_slot_bytes(p->tables[i]);
+      out->classes[class_of[i]].home_bytes = pm_gpu_home_bytes(p->tables[i]);
+    }
+    pm_vk_lock(&g->device.vk);
+    out->budget = room_for(g, PM_GPU_DEVICE);
+    pm_vk_unlock();
+  }
+  pm_gpu_boards_finish(&g->device, &g->boards);
+  pm_gpu_plan_finish(&g->plan);
+  pm_gpu_temps_finish(&g->temps);
+  pm_free(class_of);
+  return status;
 }
 
 static pm_status allocate(pm_gpu *g) {
@@ -90,14 +148,16 @@ static pm_status allocate(pm_gpu *g) {
   PM_TRY(pm_gpu_buffer_init(d, &g->tables, PM_GPU_DEVICE, plan->n_entry * sizeof *plan->entries, "expert tables"));
   PM_TRY(pm_gpu_buffer_init(d, &g->step, PM_GPU_STEP, plan->step_bytes, "step data"));
   PM_TRY(pm_gpu_buffer_init(d, &g->readback, PM_GPU_HOST, readback_bytes(g), "logits"));
+  PM_TRY(pm_gpu_boards_allocate(d, &g->boards, plan));
   return pm_gpu_transfer_init(d, &g->transfer, staging_bytes(g));
 }
 
 // One set for everything, written once. Slots without an arena point at scratch: never read, but a descriptor must be valid.
 static pm_status make_set(pm_gpu *g) {
   pm_gpu_device *d = &g->device;
-  enum { N = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 };
-  VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = N};
+  enum { BESIDE_HOMES = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 + 1, N = BESIDE_HOMES + PM_GPU_HOME_ARENAS };
+  uint32_t n_home = d->probe.traits.home_arenas;
+  VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = BESIDE_HOMES + n_home};
   VkDescriptorPoolCreateInfo pool = {
       .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
   PM_GPU(d, d->fn.vkCreateDescriptorPool(d->handle, &pool, NULL, &g->descriptors), "vkCreateDescriptorPool");
@@ -110,7 +170,8 @@ static pm_status make_set(pm_gpu *g) {
   const struct {
     const pm_gpu_buffer *buffers;
     uint32_t n;
-  } bindings[] = {{g->weights, PM_GPU_ARENAS}, {&g->scratch, 1}, {g->kv, PM_GPU_KV_ARENAS}, {&g->step, 1}, {&g->tables, 1}};
+  } bindings[] = {{g->weights, PM_GPU_ARENAS}, {&g->scratch, 1},         {g->kv, PM_GPU_KV_ARENAS}, {&g->step, 1}, {&g->tables, 1},
+                  {&g->boards.words, 1},       {g->boards.homes, n_home}};
   VkDescriptorBufferInfo infos[N];
   VkWriteDescriptorSet writes[sizeof bindings / sizeof *bindings];
   VkDescriptorBufferInfo *next = infos;
@@ -140,26 +201,28 @@ static pm_status record_common(pm_gpu *g) {
 }
 
 static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_progress_fn *progress, void *user) {
-  (void)experts;
   pm_gpu *g = (pm_gpu *)b;
   pm_team *team;
   if (g->program) PM_FAIL(PM_ERR_ARGUMENT, "this backend has a program already");
   PM_TRY(pm_gpu_device_check(&g->device));
   PM_TRY(pm_program_check(p));
   g->program = p;
-  PM_TRY(record_dry(g));
-  PM_TRY(pm_gpu_plan_init(&g->plan, p, g->temps.items, g->temps.n, g->device.probe.max_buffer));
+  PM_TRY(pm_gpu_boards_init(&g->boards, p, experts));
+  PM_TRY(record_dry(g, p, true));
+  PM_TRY(pm_gpu_plan_init(&g->plan, p, experts, g->temps.items, g->temps.n, bounds_of(g)));
   pm_vk_lock(&g->device.vk);
   pm_status status = check_room(g);
   pm_vk_unlock();
   PM_TRY(status);
   PM_TRY(allocate(g));
   PM_TRY(make_set(g));
+  if (experts) PM_TRY(pm_gpu_gates_init(&g->device, &g->gates));
   PM_TRY(pm_team_create(0, &team));
   pm_gpu_pipelines_make(&g->device, &g->pipelines, team);
   status = pm_gpu_upload(g, team, progress, user);
   pm_team_destroy(team);
   PM_TRY(status);
+  pm_gpu_boards_write(&g->boards, &g->plan, false, true);
   PM_TRY(record_common(g));
   return pm_gpu_device_check(&g->device);
 }
@@ -206,13 +269,28 @@ static pm_status read(pm_backend *b, const pm_tensor *t, uint64_t offset, void *
   return pm_gpu_device_check(&g->device);
 }
 
+// ---- experts ----
+
+static void *home(pm_backend *b, uint32_t class, uint32_t index) {
+  pm_gpu *g = (pm_gpu *)b;
+  pm_gpu_entry at = g->plan.classes[class].homes[index];
+  return g->boards.homes[at.arena].mapped + 16ull * at.unit;
+}
+
+static const int32_t *chosen(pm_backend *b, uint32_t table) {
+  const pm_gpu *g = (const pm_gpu *)b;
+  return g->boards.plan ? pm_gpu_boards_chosen(&g->boards, table) : NULL;
+}
+
 static pm_memory_use memory(const pm_backend *b) {
   const pm_gpu *g = (const pm_gpu *)b;
   return (pm_memory_use){
-      .weights = pm_gpu_packed(&g->plan.weights) + g->tables.bytes,
+      .weights = pm_gpu_packed(&g->plan.weights) - g->plan.record_bytes + g->tables.bytes,
       .kv = pm_gpu_packed(&g->plan.kv),
-      .scratch = g->scratch.bytes + g->step.bytes,
-      .staging = g->transfer.staging.bytes + g->readback.bytes,
+      .scratch = g->scratch.bytes + g->step.bytes + g->boards.words.bytes,
+      .staging = g->transfer.staging.bytes + g->readback.bytes + g->boards.choice.bytes,
+      .slots = g->plan.record_bytes,
+      .homes = pm_gpu_packed(&g->plan.homes),
   };
 }
 
@@ -229,11 +307,14 @@ static void describe(const pm_backend *b, char device[256], char driver[256]) {
 static const pm_backend_ops gpu_ops = {
     .destroy = destroy,
     .describe = describe,
+    .needs = needs,
     .load = load,
     .run = run,
     .logits = logits,
     .write = write,
     .read = read,
+    .home = home,
+    .chosen = chosen,
     .memory = memory,
     .counters = counters,
 };

@@ -8,7 +8,7 @@
 
 // A healthy submission is cut to a fraction of a second (step.c), and drivers reset a hung card within some ten seconds; software devices
 // under a validation layer are merely slow.
-static const uint64_t answer_nanoseconds = 60u * 1000000000ull, answer_nanoseconds_software = 1800u * 1000000000ull;
+static const double answer_seconds = 60, answer_seconds_software = 1800;
 
 // ---- failures ----
 
@@ -85,17 +85,22 @@ static pm_status create_device(pm_gpu_device *d) {
     link->pNext = f12.pNext;
     f12.pNext = link;
   }
-  float priority = 1;
+  const float priorities[2] = {1, 0};
   VkPhysicalDeviceFeatures features = {.shaderStorageBufferArrayDynamicIndexing = VK_TRUE};
-  VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                   .queueFamilyIndex = p->queue_family,
-                                   .queueCount = 1,
-                                   .pQueuePriorities = &priority};
+  bool other = p->side_family != p->queue_family;
+  VkDeviceQueueCreateInfo queues[2] = {{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                        .queueFamilyIndex = p->queue_family,
+                                        .queueCount = 1 + (other ? 0 : p->side_index),
+                                        .pQueuePriorities = priorities},
+                                       {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                        .queueFamilyIndex = p->side_family,
+                                        .queueCount = 1,
+                                        .pQueuePriorities = priorities}};
   VkDeviceCreateInfo info = {
       .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
       .pNext = &f12,
-      .queueCreateInfoCount = 1,
-      .pQueueCreateInfos = &queue,
+      .queueCreateInfoCount = other ? 2 : 1,
+      .pQueueCreateInfos = queues,
       .enabledExtensionCount = n,
       .ppEnabledExtensionNames = extensions,
       .pEnabledFeatures = &features,
@@ -103,6 +108,7 @@ static pm_status create_device(pm_gpu_device *d) {
   PM_VK(vkCreateDevice(p->physical, &info, NULL, &d->handle), "vkCreateDevice");
   volkLoadDeviceTable(&d->fn, d->handle);
   d->fn.vkGetDeviceQueue(d->handle, p->queue_family, 0, &d->queue);
+  d->fn.vkGetDeviceQueue(d->handle, p->side_family, p->side_index, &d->side_queue);
   vkGetPhysicalDeviceMemoryProperties(p->physical, &d->memory);
   return PM_OK;
 }
@@ -119,14 +125,18 @@ static pm_status find_buffer_types(pm_gpu_device *d) {
   return PM_OK;
 }
 
-static pm_status create_timeline(pm_gpu_device *d) {
+pm_status pm_gpu_timeline_init(pm_gpu_device *d, VkSemaphore *out) {
   VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO, .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
   VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-  PM_GPU(d, d->fn.vkCreateSemaphore(d->handle, &info, NULL, &d->timeline), "vkCreateSemaphore");
+  PM_GPU(d, d->fn.vkCreateSemaphore(d->handle, &info, NULL, out), "vkCreateSemaphore");
+  return PM_OK;
+}
+
+static pm_status create_pool(pm_gpu_device *d, uint32_t family, VkCommandPool *out) {
   VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                   .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-                                  .queueFamilyIndex = d->probe.queue_family};
-  PM_GPU(d, d->fn.vkCreateCommandPool(d->handle, &pool, NULL, &d->pool), "vkCreateCommandPool");
+                                  .queueFamilyIndex = family};
+  PM_GPU(d, d->fn.vkCreateCommandPool(d->handle, &pool, NULL, out), "vkCreateCommandPool");
   return PM_OK;
 }
 
@@ -135,7 +145,9 @@ static pm_status open_locked(pm_gpu_device *d, const pm_gpu_desc *desc) {
   PM_TRY(pick(d, desc->device));
   PM_TRY(create_device(d));
   PM_TRY(find_buffer_types(d));
-  PM_TRY(create_timeline(d));
+  PM_TRY(pm_gpu_timeline_init(d, &d->timeline));
+  PM_TRY(create_pool(d, d->probe.queue_family, &d->pool));
+  PM_TRY(create_pool(d, d->probe.side_family, &d->side_pool));
   return pm_gpu_device_check(d);
 }
 
@@ -151,6 +163,7 @@ void pm_gpu_device_finish(pm_gpu_device *d) {
   if (d->handle) {
     d->fn.vkDeviceWaitIdle(d->handle);
     d->fn.vkDestroyCommandPool(d->handle, d->pool, NULL);
+    d->fn.vkDestroyCommandPool(d->handle, d->side_pool, NULL);
     d->fn.vkDestroySemaphore(d->handle, d->timeline, NULL);
     d->fn.vkDestroyDevice(d->handle, NULL);
   }
@@ -200,10 +213,13 @@ pm_status pm_gpu_submit(pm_gpu_device *d, const VkCommandBuffer *commands, uint3
   return PM_OK;
 }
 
+double pm_gpu_answer_seconds(const pm_gpu_device *d) {
+  return d->probe.info.kind == PM_GPU_SOFTWARE ? answer_seconds_software : answer_seconds;
+}
+
 pm_status pm_gpu_wait(pm_gpu_device *d, uint64_t ticket) {
   VkSemaphoreWaitInfo info = {
       .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &d->timeline, .pValues = &ticket};
-  uint64_t limit = d->probe.info.kind == PM_GPU_SOFTWARE ? answer_nanoseconds_software : answer_nanoseconds;
-  PM_GPU(d, d->fn.vkWaitSemaphores(d->handle, &info, limit), "vkWaitSemaphores");
+  PM_GPU(d, d->fn.vkWaitSemaphores(d->handle, &info, (uint64_t)(pm_gpu_answer_seconds(d) * 1e9)), "vkWaitSemaphores");
   return PM_OK;
 }

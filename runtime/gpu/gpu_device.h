@@ -14,6 +14,8 @@ typedef struct pm_gpu_device {
   struct VolkDeviceTable fn;  // this device's functions
   VkQueue queue;
   VkCommandPool pool;
+  VkQueue side_queue;       // for work beside the steps; the same as `queue` where the device has no other
+  VkCommandPool side_pool;  // for its family
   VkSemaphore timeline;
   uint64_t ticket;  // of the newest submission
   VkPhysicalDeviceMemoryProperties memory;
@@ -43,6 +45,12 @@ pm_status pm_gpu_device_fail(pm_gpu_device *d, VkResult result, const char *what
 pm_status pm_gpu_commands_begin(pm_gpu_device *d, VkCommandBuffer *commands) PM_MUST_USE;  // allocates when *commands is NULL
 pm_status pm_gpu_commands_end(pm_gpu_device *d, VkCommandBuffer commands) PM_MUST_USE;
 void pm_gpu_commands_free(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n);
+
+// How long the device may be silent before it is given up.
+double pm_gpu_answer_seconds(const pm_gpu_device *d);
+
+// A timeline semaphore that stands at 0; vkDestroySemaphore ends it.
+pm_status pm_gpu_timeline_init(pm_gpu_device *d, VkSemaphore *out) PM_MUST_USE;
 
 // Submits n command buffers as one piece of work; its ticket is d->ticket afterwards.
 pm_status pm_gpu_submit(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n) PM_MUST_USE;

@@ -49,7 +49,16 @@ bool pm_gpu_memory_is_mapped(const pm_gpu_device *d, pm_gpu_use use) {
 
 static pm_status allocate(pm_gpu_device *d, pm_gpu_buffer *b, pm_gpu_use use) {
   uint32_t type = pm_gpu_memory_type(d, use);
-  VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = b->bytes, .usage = PM_GPU_BUFFER_USAGE};
+  uint32_t families[2] = {d->probe.queue_family, d->probe.side_family};
+  bool shared = families[0] != families[1];  // both queues bind the same set of buffers
+  VkBufferCreateInfo info = {
+      .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+      .size = b->bytes,
+      .usage = PM_GPU_BUFFER_USAGE,
+      .sharingMode = shared ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
+      .queueFamilyIndexCount = shared ? 2 : 0,
+      .pQueueFamilyIndices = families,
+  };
   PM_GPU(d, d->fn.vkCreateBuffer(d->handle, &info, NULL, &b->handle), "vkCreateBuffer");
   VkMemoryRequirements needs;
   d->fn.vkGetBufferMemoryRequirements(d->handle, b->handle, &needs);

@@ -1,5 +1,8 @@
 // Products with the matrices of chosen experts. Few rows: every (row, k) by itself. Many rows: pairs grouped by expert on the GPU, so
-// that an expert's weights serve all its rows; nothing is read back.
+// that an expert's weights serve all its rows; nothing is read back. Of a table with a board the experts are brought first, and where
+// they may outnumber the ring, products go in waves: those of a wave's experts at a time, their sums when all are done.
+#include <stdio.h>
+
 #include "layout.h"
 #include "matvec.h"
 #include "ops.h"
@@ -25,8 +28,11 @@ typedef struct groups {
 static groups record_group(pm_gpu_recorder *r, const pm_view *ids, uint32_t n_expert, uint32_t tile) {
   uint32_t n_pair = pm_gpu_rows(r, PM_ROWS_ALL) * ids->n, workgroup = pm_gpu_traits_of(r)->max_invocations;
   uint32_t n_tile = n_pair / tile + n_expert < n_pair ? n_pair / tile + n_expert : n_pair;
-  groups g = {
-      .tiles = pm_gpu_temp(r, "experts.tiles", PM_GROUP_WORDS(n_tile)), .list = pm_gpu_temp(r, "experts.list", n_pair), .n_tile = n_tile};
+  char name[32];
+  snprintf(name, sizeof name, "experts.tiles.%u", tile);  // waves need groups of two tile sizes at once
+  groups g = {.n_tile = n_tile, .tiles = pm_gpu_temp(r, name, PM_GROUP_WORDS(n_tile))};
+  snprintf(name, sizeof name, "experts.list.%u", tile);
+  g.list = pm_gpu_temp(r, name, n_pair);
   if (workgroup > 256) workgroup = 256;
   pm_push_view from = pm_gpu_push_view(ids);
   pm_push_group push = {
@@ -80,6 +86,7 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
       .cost = pm_gpu_weight_cost(w, a->gated ? 2 : 1, n_pair, n_pair < n_expert ? n_pair : n_expert),
   };
   tiles.push.x.batch = a->x_batch;
+  pm_gpu_record_read_experts(r, a->experts, (int)a->matrix, (int)a->matrix + (a->gated ? 2 : 1));
   pm_gpu_record_read(r, a->x->tensor);
   pm_gpu_record_read(r, g.tiles);
   pm_gpu_record_read(r, g.list);
@@ -87,15 +94,37 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
   pm_gpu_record_tiles(r, pick, &tiles);
 }
 
-static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_down *a) {
+// Gate and up of one type go through one dispatch, others through two and a third that joins them.
+static bool is_gated(const pm_expert_table *t) { return t->gate->type == t->up->type; }
+
+static void record_glu_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_op_experts_glu *a) {
+  bool gated = is_gated(a->experts);
+  grouped job = {.experts = a->experts, .matrix = GATE, .gated = gated, .x = &a->x, .y = &a->y, .ids = &a->ids};
+  record_grouped(r, pick, g, &job);
+  if (gated) return;
+  pm_view up = pm_gpu_temp_like(r, &a->y, pm_gpu_rows(r, PM_ROWS_ALL));
+  job.matrix = UP, job.y = &up;
+  record_grouped(r, pick, g, &job);
+  pm_gpu_record_glu(r, &a->y, &up, PM_ROWS_ALL);
+}
+
+// The products of a table's down matrices, one by one.
+static pm_view temp_products(pm_gpu_recorder *r, const pm_expert_table *t, uint32_t n_used) {
+  uint32_t n = (uint32_t)t->down->ne[1];
+  pm_tensor *products = pm_gpu_temp(r, "experts.down", (uint64_t)pm_gpu_rows(r, PM_ROWS_ALL) * n_used * n);
+  return (pm_view){.tensor = products, .n = n, .n_batch = n_used, .stride_batch = n, .stride_row = n * n_used};
+}
+
+static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_expert_table *t, const pm_view *x,
+                              const pm_view *ids) {
+  pm_view each = temp_products(r, t, ids->n);
+  record_grouped(r, pick, g, &(grouped){.experts = t, .matrix = DOWN, .x = x, .y = &each, .ids = ids, .x_batch = x->stride_batch});
+}
+
+static void record_sum(pm_gpu_recorder *r, const pm_op_experts_down *a) {
   enum { WORKGROUP = 64 };
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_used = a->ids.n, workgroup = WORKGROUP, n = a->y.n;
-  groups g = record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(pick));
-  pm_tensor *products = pm_gpu_temp(r, "experts.down", (uint64_t)n_row * n_used * n);
-  pm_view each = {.tensor = products, .n = n, .n_batch = n_used, .stride_batch = n, .stride_row = n * n_used};
-  record_grouped(r, pick, g,
-                 &(grouped){.experts = a->experts, .matrix = DOWN, .x = &a->x, .y = &each, .ids = &a->ids, .x_batch = a->x.stride_batch});
-
+  pm_view each = temp_products(r, a->experts, n_used);
   pm_push_view y = pm_gpu_push_view(&a->y), weights = pm_gpu_push_view(&a->weights);
   pm_push_expert_sum push = {
       .x = pm_gpu_push_view(&each),
@@ -106,7 +135,7 @@ static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
       .n = n,
       .n_used = n_used,
   };
-  pm_gpu_record_read(r, products);
+  pm_gpu_record_read(r, each.tensor);
   pm_gpu_record_read(r, a->weights.tensor);
   pm_gpu_record_write(r, a->y.tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = "experts_sum",
@@ -120,8 +149,8 @@ static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
 
 // ---- few rows ----
 
-static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_glu *a, const pm_view *y, uint32_t matrix,
-                             bool gated) {
+static void record_gate_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_glu *a, const pm_view *y, uint32_t matrix,
+                              bool gated) {
   const pm_tensor *w = matrix == GATE ? a->experts->gate : a->experts->up;
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_used = a->ids.n;
   pm_push_view ids = pm_gpu_push_view(&a->ids);
@@ -135,6 +164,7 @@ static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const 
       .n_used = n_used,
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated};
+  pm_gpu_record_read_experts(r, a->experts, (int)matrix, (int)matrix + (gated ? 2 : 1));
   pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_write(r, y->tensor);
@@ -145,6 +175,15 @@ static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const 
                                                .push_bytes = sizeof push,
                                                .groups = {pm_gpu_groups(push.w.n_out, pick->workgroup / pick->a * pick->b), n_used, n_row},
                                                .cost = pm_gpu_weight_cost(w, (double)n_row * n_used * (gated ? 2 : 1), 1, 1)});
+}
+
+static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_glu *a) {
+  bool gated = is_gated(a->experts);
+  record_gate_lanes(r, pick, a, &a->y, GATE, gated);
+  if (gated) return;
+  pm_view up = pm_gpu_temp_like(r, &a->y, pm_gpu_rows(r, PM_ROWS_ALL));
+  record_gate_lanes(r, pick, a, &up, UP, false);
+  pm_gpu_record_glu(r, &a->y, &up, PM_ROWS_ALL);
 }
 
 static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_down *a) {
@@ -161,6 +200,7 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
       .n_used = a->ids.n,
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c};
+  pm_gpu_record_read_experts(r, a->experts, DOWN, DOWN + 1);
   pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_read(r, a->weights.tensor);
@@ -176,32 +216,60 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
 
 // ---- the ops ----
 
-// Gate and up of one type go through one dispatch, others through two and a third that joins them.
+// Passes over the experts that the recording takes; what is summed up after many of them is grouped, whatever the rows.
+static uint32_t count_waves(pm_gpu_recorder *r, const pm_expert_table *t) {
+  pm_gpu_board board;
+  return pm_gpu_board_find(r, t, &board) ? board.n_wave : 1;
+}
+
+static pm_gpu_pick pick_kernel(pm_gpu_recorder *r, pm_op_kind op, const pm_expert_table *t, uint32_t n_used) {
+  const pm_tensor *w = op == PM_OP_EXPERTS_GLU ? t->gate : t->down;
+  uint32_t n_out = (uint32_t)w->ne[1] * (op == PM_OP_EXPERTS_GLU ? n_used : 1), n_wave = count_waves(r, t);
+  uint32_t n_row = n_wave > 1 ? UINT32_MAX : pm_gpu_rows(r, PM_ROWS_ALL);
+  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){op, n_row, pm_gpu_row_units(w->ne[0]), n_out});
+  if (n_wave > 1 && !pm_gpu_is_tiled(&pick))
+    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts in %u waves", pick.kernel, n_wave));
+  return pick;
+}
+
+// Gate, up and down of one wave after another; pm_gpu_op_experts_down then finds all products.
+static void record_waves(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_glu *a) {
+  const pm_expert_table *t = a->experts;
+  pm_gpu_pick down = pick_kernel(r, PM_OP_EXPERTS_DOWN, t, a->ids.n);
+  uint32_t tile = pm_gpu_tile_rows(pick), down_tile = pm_gpu_tile_rows(&down);
+  groups g = record_group(r, &a->ids, t->n_expert, tile);
+  groups d = tile == down_tile ? g : record_group(r, &a->ids, t->n_expert, down_tile);
+  for (uint32_t wave = 0; wave < count_waves(r, t); wave++) {
+    if (wave > 0) pm_gpu_record_when(r, PM_GPU_WAVE, t, wave);
+    pm_gpu_record_bring(r, &(pm_gpu_bring){t, &a->ids, wave});
+    record_glu_tiles(r, pick, g, a);
+    record_down_tiles(r, &down, d, t, &a->y, &a->ids);
+  }
+  pm_gpu_record_when(r, PM_GPU_ALWAYS, t, 0);
+}
+
 void pm_gpu_op_experts_glu(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_experts_glu *a = &op->experts_glu;
-  bool gated = a->experts->gate->type == a->experts->up->type;
-  uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_unit = pm_gpu_row_units(a->x.n);
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_EXPERTS_GLU, n_row, n_unit, a->y.n * a->ids.n});
-  pm_view up = gated ? a->y : pm_gpu_temp_like(r, &a->y, n_row);
-  if (pm_gpu_is_tiled(&pick)) {
-    groups g = record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick));
-    grouped job = {.experts = a->experts, .matrix = GATE, .gated = gated, .x = &a->x, .y = &a->y, .ids = &a->ids};
-    record_grouped(r, &pick, g, &job);
-    job.matrix = UP, job.y = &up;
-    if (!gated) record_grouped(r, &pick, g, &job);
-  } else {
-    record_glu_lanes(r, &pick, a, &a->y, GATE, gated);
-    if (!gated) record_glu_lanes(r, &pick, a, &up, UP, false);
+  pm_gpu_pick pick = pick_kernel(r, PM_OP_EXPERTS_GLU, a->experts, a->ids.n);
+  if (count_waves(r, a->experts) > 1) {
+    record_waves(r, &pick, a);
+    return;
   }
-  if (!gated) pm_gpu_record_glu(r, &a->y, &up, PM_ROWS_ALL);
+  pm_gpu_record_bring(r, &(pm_gpu_bring){a->experts, &a->ids, 0});
+  if (pm_gpu_is_tiled(&pick))
+    record_glu_tiles(r, &pick, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick)), a);
+  else
+    record_glu_lanes(r, &pick, a);
 }
 
 void pm_gpu_op_experts_down(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_experts_down *a = &op->experts_down;
-  uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_unit = pm_gpu_row_units(a->x.n);
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_EXPERTS_DOWN, n_row, n_unit, a->y.n});
-  if (pm_gpu_is_tiled(&pick))
-    record_down_tiles(r, &pick, a);
-  else
+  pm_gpu_pick pick = pick_kernel(r, PM_OP_EXPERTS_DOWN, a->experts, a->ids.n);
+  if (!pm_gpu_is_tiled(&pick)) {
     record_down_lanes(r, &pick, a);
+    return;
+  }
+  if (count_waves(r, a->experts) == 1)
+    record_down_tiles(r, &pick, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick)), a->experts, &a->x, &a->ids);
+  record_sum(r, a);
 }

@@ -98,7 +98,7 @@ static pm_status choose_path(const pm_gpu_device *d, pm_gpu_pipelines *p, const 
 // ---- layouts ----
 
 static pm_status create_layouts(pm_gpu_device *d, pm_gpu_pipelines *p) {
-  static const uint32_t counts[] = {PM_GPU_ARENAS, 1, PM_GPU_KV_ARENAS, 1, 1};
+  const uint32_t counts[] = {PM_GPU_ARENAS, 1, PM_GPU_KV_ARENAS, 1, 1, 1, d->probe.traits.home_arenas};
   enum { N = sizeof counts / sizeof *counts };
   VkDescriptorSetLayoutBinding bindings[N];
   for (uint32_t i = 0; i < N; i++)

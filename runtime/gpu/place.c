@@ -1,5 +1,6 @@
 #include "place.h"
 
+#include "board.h"
 #include "memory.h"
 #include "step.h"
 
@@ -37,27 +38,106 @@ bool pm_gpu_is_expert(const pm_program *p, const pm_tensor *t) {
   return false;
 }
 
-// Two passes: the slabs of experts are small and fill the gaps that whole tensors leave.
-static bool pack_weights(pm_gpu_plan *plan, pm_program *p) {
+// ---- experts ----
+
+uint64_t pm_gpu_slot_bytes(const pm_expert_table *t) {
+  uint64_t bytes = 0;
+  for (int m = 0; m < 3; m++)
+    bytes += pm_gpu_slab_bytes(pm_expert_matrix(t, m)->type, pm_expert_matrix(t, m)->ne[0], pm_expert_matrix(t, m)->ne[1]);
+  return align_up(bytes);
+}
+
+uint64_t pm_gpu_home_bytes(const pm_expert_table *t) { return align_up(pm_expert_bytes(t)); }
+
+bool pm_gpu_class_moves(const pm_program *p, const pm_expert_plan *experts, uint32_t class) {
+  if (!experts) return false;
+  const pm_expert_class *c = &experts->classes[class];
+  uint64_t n = 0;
+  for (uint32_t i = 0; i < p->n_table; i++) n += experts->class_of[i] == class ? p->tables[i]->n_expert : 0;
+  return c->n_slot < n || c->n_ring || c->n_home;
+}
+
+static const pm_expert_table *first_of(const pm_program *p, const pm_expert_plan *experts, uint32_t class) {
+  for (uint32_t i = 0; i < p->n_table; i++)
+    if (experts->class_of[i] == class) return p->tables[i];
+  return NULL;
+}
+
+static bool pack_entry(pm_gpu_packer *packer, uint64_t bytes, pm_gpu_entry *entry) {
+  pm_place place;
+  if (!pm_gpu_pack(packer, bytes, &place)) return false;
+  *entry = (pm_gpu_entry){place.arena, (uint32_t)(place.offset / 16)};
+  return true;
+}
+
+// Tables that have all their experts: every matrix by itself, into the gaps that others leave.
+static bool pack_resident(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
+  pm_gpu_entry *entry = plan->entries;
+  for (uint32_t i = 0; i < p->n_table; i++) {
+    bool moves = experts && pm_gpu_class_moves(p, experts, experts->class_of[i]);
+    for (int m = 0; m < 3; m++) {
+      const pm_tensor *t = pm_expert_matrix(p->tables[i], m);
+      for (uint32_t e = 0; e < p->tables[i]->n_expert; e++, entry++) {
+        *entry = (pm_gpu_entry){PM_NOWHERE, 0};
+        if (!moves && !pack_entry(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]), entry)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+static bool pack_records(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
+  plan->record_bytes = 0;
+  for (uint32_t c = 0; experts && c < experts->n_class; c++) {
+    if (!pm_gpu_class_moves(p, experts, c)) continue;
+    uint64_t bytes = pm_gpu_slot_bytes(first_of(p, experts, c));
+    uint32_t n = experts->classes[c].n_slot + experts->classes[c].n_ring;
+    for (uint32_t i = 0; i < n; i++)
+      if (!pack_entry(&plan->weights, bytes, &plan->classes[c].records[i])) return false;
+    plan->record_bytes += n * bytes;
+  }
+  return true;
+}
+
+static bool pack_homes(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
+  for (uint32_t c = 0; experts && c < experts->n_class; c++)
+    for (uint32_t i = 0; i < experts->classes[c].n_home; i++)
+      if (!pack_entry(&plan->homes, pm_gpu_home_bytes(first_of(p, experts, c)), &plan->classes[c].homes[i])) return false;
+  return true;
+}
+
+static pm_status plan_homes(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts, pm_gpu_bounds bounds) {
+  for (uint64_t limit = arena_bytes;; limit *= 2) {
+    if (limit > bounds.max_buffer) limit = bounds.max_buffer;
+    plan->homes = (pm_gpu_packer){.limit = limit, .capacity = bounds.home_arenas};
+    if (pack_homes(plan, p, experts)) return PM_OK;
+    if (limit == bounds.max_buffer) break;
+  }
+  PM_FAIL(PM_ERR_MEMORY, "the experts do not fit %u buffers of %.1f MiB of the machine's memory, which is what this device can bind",
+          bounds.home_arenas, (double)bounds.max_buffer / (1 << 20));
+}
+
+static pm_status allocate_records(pm_gpu_plan *plan, const pm_expert_plan *experts) {
+  for (uint32_t c = 0; experts && c < experts->n_class; c++) {
+    PM_NEW(&plan->classes[c].records, (uint64_t)experts->classes[c].n_slot + experts->classes[c].n_ring, "places of slots");
+    PM_NEW(&plan->classes[c].homes, experts->classes[c].n_home, "places of homes");
+  }
+  return PM_OK;
+}
+
+// ---- the rest ----
+
+// Whole tensors first: records and slabs of experts are small and fill the gaps.
+static bool pack_weights(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan *experts) {
   for (uint32_t i = 0; i < p->n_tensor; i++) {
     pm_tensor *t = p->tensors[i];
     if (t->role != PM_ROLE_WEIGHT || pm_gpu_is_expert(p, t)) continue;
     if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]) * t->ne[2], &t->place)) return false;
   }
-  pm_gpu_entry *entry = plan->entries;
-  for (uint32_t i = 0; i < p->n_table; i++)
-    for (int m = 0; m < 3; m++) {
-      const pm_tensor *t = pm_expert_matrix(p->tables[i], m);
-      for (uint32_t e = 0; e < p->tables[i]->n_expert; e++) {
-        pm_place place;
-        if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]), &place)) return false;
-        *entry++ = (pm_gpu_entry){place.arena, (uint32_t)(place.offset / 16)};
-      }
-    }
-  return true;
+  return pack_records(plan, p, experts) && pack_resident(plan, p, experts);
 }
 
-static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, uint64_t max_buffer) {
+static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan *experts, uint64_t max_buffer) {
   for (uint32_t i = 0; i < p->n_tensor; i++) {
     const pm_tensor *t = p->tensors[i];
     if (t->role != PM_ROLE_WEIGHT) continue;
@@ -70,7 +150,7 @@ static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, uint64_t max_buf
   for (uint64_t limit = arena_bytes;; limit *= 2) {
     if (limit > max_buffer) limit = max_buffer;
     plan->weights = (pm_gpu_packer){.limit = limit, .capacity = PM_GPU_ARENAS};
-    if (pack_weights(plan, p)) return PM_OK;
+    if (pack_weights(plan, p, experts)) return PM_OK;
     if (limit == max_buffer) break;
   }
   PM_FAIL(PM_ERR_UNSUPPORTED, "the weights do not fit %u buffers of %.1f MiB, which is what this device can bind", (unsigned)PM_GPU_ARENAS,
@@ -106,11 +186,14 @@ static pm_status plan_scratch(pm_gpu_plan *plan, pm_program *p, pm_tensor *const
   return PM_OK;
 }
 
-pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, pm_tensor *const *temps, uint32_t n_temp, uint64_t max_buffer) {
+pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan *experts, pm_tensor *const *temps, uint32_t n_temp,
+                           pm_gpu_bounds bounds) {
   *plan = (pm_gpu_plan){.n_entry = pm_gpu_plan_first_entry(p, p->n_table)};
-  max_buffer = max_buffer / PM_GPU_ALIGN * PM_GPU_ALIGN;
+  uint64_t max_buffer = bounds.max_buffer = bounds.max_buffer / PM_GPU_ALIGN * PM_GPU_ALIGN;
   PM_NEW(&plan->entries, plan->n_entry, "expert tables");
-  PM_TRY(plan_weights(plan, p, max_buffer));
+  PM_TRY(allocate_records(plan, experts));
+  PM_TRY(plan_weights(plan, p, experts, max_buffer));
+  PM_TRY(plan_homes(plan, p, experts, bounds));
   PM_TRY(plan_kv(plan, p, max_buffer));
   PM_TRY(plan_scratch(plan, p, temps, n_temp, max_buffer));
   plan->step_bytes = 4ull * PM_STEP_WORDS((uint64_t)p->max_rows, p->max_logits, p->n_rope);
@@ -119,5 +202,6 @@ pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, pm_tensor *const *t
 
 void pm_gpu_plan_finish(pm_gpu_plan *plan) {
   pm_free(plan->entries);
+  for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++) pm_free(plan->classes[c].records), pm_free(plan->classes[c].homes);
   *plan = (pm_gpu_plan){0};
 }

@@ -9,8 +9,8 @@
 #include "memory.h"
 #include "spirv.h"
 
-// Bindings of one shader stage: 16 weight arenas, scratch, 8 cache arenas, step, tables.
-enum { N_STORAGE_BUFFER = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 };
+// Bindings of one shader stage: 16 weight arenas, scratch, 8 cache arenas, step, tables, boards; and as many homes as there is room for.
+enum { N_STORAGE_BUFFER = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 + 1 };
 
 static const VkSubgroupFeatureFlags subgroup_operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
                                                           VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT |
@@ -77,17 +77,22 @@ static void ask(VkPhysicalDevice physical, answers *a) {
   vkGetPhysicalDeviceFeatures2(physical, &a->features);
 }
 
-// A family that computes; one without graphics if there is such, so that the desktop's work does not queue behind ours.
-static uint32_t find_queue_family(VkPhysicalDevice physical) {
+// A family that computes; one without graphics if there is such, so that the desktop's work does not queue behind ours. Then a second
+// queue of the same family, or else of another one that computes.
+static void find_queues(pm_gpu_probe *p) {
   VkQueueFamilyProperties families[16];
-  uint32_t n = 16, found = UINT32_MAX;
-  vkGetPhysicalDeviceQueueFamilyProperties(physical, &n, families);
-  for (uint32_t i = 0; i < n; i++) {
+  uint32_t n = 16, any = UINT32_MAX, pure = UINT32_MAX;
+  vkGetPhysicalDeviceQueueFamilyProperties(p->physical, &n, families);
+  for (uint32_t i = n; i-- > 0;) {
     if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
-    if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) return i;
-    if (found == UINT32_MAX) found = i;
+    any = i;
+    if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) pure = i;
   }
-  return found;
+  p->queue_family = p->side_family = pure != UINT32_MAX ? pure : any;
+  if (any == UINT32_MAX) return;
+  p->side_index = families[p->queue_family].queueCount > 1;
+  for (uint32_t i = 0; i < n && !p->side_index && p->side_family == p->queue_family; i++)
+    if (i != p->queue_family && families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) p->side_family = i;
 }
 
 uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap) {
@@ -145,7 +150,7 @@ static const char *missing(const answers *a, const pm_gpu_probe *p) {
       {p->queue_family != UINT32_MAX, "it has no compute queue"},
       {a->f12.timelineSemaphore, "it lacks timeline semaphores"},
       {a->features.features.shaderStorageBufferArrayDynamicIndexing, "it cannot index an array of buffers"},
-      {limits->maxPerStageDescriptorStorageBuffers >= N_STORAGE_BUFFER, "it binds too few storage buffers at once"},
+      {limits->maxPerStageDescriptorStorageBuffers > N_STORAGE_BUFFER, "it binds too few storage buffers at once"},
       {limits->maxPushConstantsSize >= 128, "it has less than 128 bytes of push constants"},
       {limits->maxComputeWorkGroupInvocations >= 128, "its workgroups are too small"},
       {(a->v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0, "it has no subgroup operations in compute shaders"},
@@ -182,6 +187,12 @@ static void list_features(pm_gpu_probe *p) {
 
 static uint32_t min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+static uint32_t find_home_arenas(const VkPhysicalDeviceLimits *limits) {
+  uint32_t n = min32(limits->maxPerStageDescriptorStorageBuffers, limits->maxDescriptorSetStorageBuffers);
+  n = min32(n, limits->maxPerStageResources);
+  return n > N_STORAGE_BUFFER ? min32(n - N_STORAGE_BUFFER, PM_GPU_HOME_ARENAS) : 0;
+}
+
 static void find_limits(const answers *a, pm_gpu_probe *p) {
   const VkPhysicalDeviceLimits *limits = &a->properties.properties.limits;
   p->traits = (pm_gpu_traits){
@@ -189,6 +200,7 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
       .max_invocations = min32(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]),
       .max_shared = limits->maxComputeSharedMemorySize,
       .vendor_id = a->properties.properties.vendorID,
+      .home_arenas = find_home_arenas(limits),
       .software = p->info.kind == PM_GPU_SOFTWARE,
   };
   p->size_control = a->size_features.subgroupSizeControl && a->size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
@@ -222,7 +234,8 @@ static void fill(const answers *a, pm_gpu_probe *out) {
 
 pm_status pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out) {
   answers a = {0};
-  *out = (pm_gpu_probe){.physical = physical, .queue_family = find_queue_family(physical)};
+  *out = (pm_gpu_probe){.physical = physical};
+  find_queues(out);
   pm_status status = list_extensions(physical, &a);
   if (!status) {
     ask(physical, &a);

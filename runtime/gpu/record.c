@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "ops.h"
 #include "place.h"
 #include "recorder.h"
 
@@ -40,10 +41,42 @@ bool pm_gpu_has(const pm_gpu_recorder *r, const char *kernel) { return pm_gpu_ke
 
 uint32_t pm_gpu_rows(const pm_gpu_recorder *r, pm_rows rows) { return rows == PM_ROWS_ALL ? r->out->rows : r->out->logits; }
 
-uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t) {
+// Passes over the misses that a step of `rows` rows may need.
+static uint32_t count_waves(const pm_gpu_boards *b, uint32_t table, uint32_t rows) {
+  const pm_gpu_table *t = &b->tables[table];
+  uint32_t n_expert = b->program->tables[table]->n_expert, n_ring = b->plan->classes[t->class].n_ring;
+  uint64_t n_pair = (uint64_t)rows * t->glu->ids.n, most = n_pair < n_expert ? n_pair : n_expert;
+  return rows <= PM_EXPERT_FEW_ROWS || !n_ring ? 1 : (uint32_t)((most + n_ring - 1) / n_ring);
+}
+
+static uint32_t table_index(const pm_gpu_recorder *r, const pm_expert_table *t) {
   uint32_t i = 0;
   while (i < r->program->n_table && r->program->tables[i] != t) i++;
-  return pm_gpu_plan_first_entry(r->program, i);
+  return i;
+}
+
+bool pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *out) {
+  const pm_gpu_boards *b = r->boards;
+  uint32_t i = table_index(r, t);
+  if (!b || !b->plan || !b->tables[i].moves) return false;
+  const pm_gpu_table *table = &b->tables[i];
+  uint32_t n_ring = b->plan->classes[table->class].n_ring;
+  *out = (pm_gpu_board){
+      .at = table->board_at,
+      .max_victim = table->glu->ids.n,
+      .max_ring = n_ring,
+      .answer_at = b->answer_at,
+      .n_wave = count_waves(b, i, r->out->rows),
+      .n_ring = n_ring,
+      .few = r->out->rows <= PM_EXPERT_FEW_ROWS,
+      .slots = b->slots[table->class],
+      .entries = &b->entries,
+  };
+  return true;
+}
+
+uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t) {
+  return pm_gpu_plan_first_entry(r->program, table_index(r, t));
 }
 
 static pm_status add_temp(pm_gpu_temps *temps, const char *name, uint64_t values, pm_tensor **out) {
@@ -93,16 +126,15 @@ void pm_gpu_record_write(pm_gpu_recorder *r, const pm_tensor *t) { pm_gpu_hazard
 // ---- pieces ----
 
 static pm_status grow_pieces(pm_gpu_recording *out) {
-  if (out->n_piece + 1 < out->capacity) return PM_OK;  // one slot stays free
+  if (out->n_piece < out->capacity) return PM_OK;
   uint32_t wanted = out->capacity ? 2 * out->capacity : 8;
-  VkCommandBuffer *pieces = pm_realloc(out->pieces, wanted * sizeof *pieces);
-  if (pieces) out->pieces = pieces;
-  double *costs = pm_realloc(out->costs, wanted * sizeof *costs);
-  if (costs) out->costs = costs;
-  if (!pieces || !costs) PM_FAIL(PM_ERR_MEMORY, "out of memory: list of command buffers");
-  out->capacity = wanted;
+  pm_gpu_piece *pieces = pm_realloc(out->pieces, wanted * sizeof *pieces);
+  if (!pieces) PM_FAIL(PM_ERR_MEMORY, "out of memory: list of command buffers");
+  out->pieces = pieces, out->capacity = wanted;
   return PM_OK;
 }
+
+static pm_gpu_piece *last_piece(const pm_gpu_recorder *r) { return &r->out->pieces[r->out->n_piece - 1]; }
 
 // Orders everything recorded after it behind everything before, in this and in earlier submissions.
 static void record_barrier(pm_gpu_recorder *r, VkPipelineStageFlags before, VkAccessFlags writes) {
@@ -110,16 +142,25 @@ static void record_barrier(pm_gpu_recorder *r, VkPipelineStageFlags before, VkAc
                             .srcAccessMask = writes,
                             .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
   r->device->fn.vkCmdPipelineBarrier(r->commands, before, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &memory, 0, NULL, 0, NULL);
-  r->out->n_barrier++;
+  last_piece(r)->n_barrier++;
+}
+
+// Orders everything, copies and the host's accesses too.
+static void record_full_barrier(pm_gpu_recorder *r) {
+  const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT;
+  VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                            .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_HOST_WRITE_BIT,
+                            .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+                                             VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT};
+  r->device->fn.vkCmdPipelineBarrier(r->commands, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+  last_piece(r)->n_barrier++;
 }
 
 static pm_status begin_piece(pm_gpu_recorder *r) {
   if (r->commands) return PM_OK;
   PM_TRY(grow_pieces(r->out));
   PM_TRY(pm_gpu_commands_begin(r->device, &r->commands));
-  r->out->pieces[r->out->n_piece] = r->commands;
-  r->out->costs[r->out->n_piece] = 0;
-  r->out->n_piece++;
+  r->out->pieces[r->out->n_piece++] = (pm_gpu_piece){.commands = r->commands, .when = r->when, .table = r->table, .wave = r->wave};
   r->bound = VK_NULL_HANDLE;
   r->device->fn.vkCmdBindDescriptorSets(r->commands, VK_PIPELINE_BIND_POINT_COMPUTE, r->pipelines->layout, 0, 1, &r->set, 0, NULL);
   if (r->out->n_piece == 1)  // the step before, and what the host sent since
@@ -147,10 +188,28 @@ static pm_status record(pm_gpu_recorder *r, const pm_gpu_dispatch *d, const pm_g
   r->bound = pipeline;
   if (d->push_bytes) fn->vkCmdPushConstants(r->commands, r->pipelines->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, d->push_bytes, d->push);
   fn->vkCmdDispatch(r->commands, d->groups[0], d->groups[1], d->groups[2]);
-  r->out->n_dispatch++;
-  double *cost = &r->out->costs[r->out->n_piece - 1];
-  *cost += d->cost;
-  return *cost >= r->piece_cost ? end_piece(r) : PM_OK;
+  last_piece(r)->n_dispatch++;
+  last_piece(r)->cost += d->cost;
+  return last_piece(r)->cost >= r->piece_cost ? end_piece(r) : PM_OK;
+}
+
+static pm_status turn(pm_gpu_recorder *r, pm_gpu_when when, uint32_t table, uint32_t wave) {
+  if (r->when) {
+    PM_TRY(begin_piece(r));
+    record_full_barrier(r);
+    r->hazards = r->before;
+  }
+  PM_TRY(end_piece(r));
+  r->before = r->hazards;
+  r->when = when, r->table = table, r->wave = wave;
+  if (!when) return PM_OK;
+  PM_TRY(begin_piece(r));
+  record_full_barrier(r);
+  return PM_OK;
+}
+
+void pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave) {
+  if (!r->error && !r->dry && (when || r->when)) latch(r, turn(r, when, table_index(r, t), wave));
 }
 
 void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {
@@ -166,6 +225,38 @@ void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {
   if (r->want) latch(r, pm_gpu_pipelines_want(r->pipelines, kernel, d->constants, d->n_constant));
 }
 
+// ---- asking the host ----
+
+// Rows of n values of a dense view to the buffer of choices.
+static void record_copy(pm_gpu_recorder *r, const pm_view *v, uint64_t to) {
+  VkBufferCopy region = {.srcOffset = v->tensor->place.offset, .dstOffset = to, .size = 4ull * r->out->rows * v->n};
+  r->device->fn.vkCmdCopyBuffer(r->commands, r->scratch, r->boards->choice.handle, 1, &region);
+}
+
+// What the host needs to know when a table's choice is made: of few rows also what it computes from.
+static void record_ask(pm_gpu_recorder *r, const pm_expert_table *t) {
+  pm_gpu_board board;
+  if (r->error || r->dry || !pm_gpu_board_find(r, t, &board)) return;
+  const pm_gpu_table *table = &r->boards->tables[table_index(r, t)];
+  pm_gpu_record_when(r, PM_GPU_ASKED, t, 0);
+  if (r->error) return;
+  record_copy(r, &table->glu->ids, table->chosen_at);
+  if (board.few) {
+    record_copy(r, &table->down->weights, r->boards->weights_at);
+    record_copy(r, &table->glu->x, r->boards->x_at);
+  }
+  pm_gpu_record_when(r, PM_GPU_WAITED, t, 0);
+  pm_gpu_record_when(r, PM_GPU_ALWAYS, t, 0);
+}
+
+static void record_answer(pm_gpu_recorder *r, const pm_op_experts_down *a) {
+  pm_gpu_board board;
+  if (!pm_gpu_board_find(r, a->experts, &board) || !board.few) return;
+  pm_gpu_record_when(r, PM_GPU_JOINED, a->experts, 0);
+  pm_gpu_record_join(r, a->experts, &a->y);
+  pm_gpu_record_when(r, PM_GPU_ALWAYS, a->experts, 0);
+}
+
 // ---- programs ----
 
 static pm_status run_ops(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
@@ -174,9 +265,12 @@ static pm_status run_ops(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_
   r->commands = NULL;
   r->hazards = (pm_gpu_hazards){0};
   r->error = PM_OK;
+  r->when = PM_GPU_ALWAYS;
   for (uint32_t i = 0; i < r->program->n_op && !r->error; i++) {
     const pm_op *op = &r->program->ops[i];
+    if (op->kind == PM_OP_EXPERTS_GLU) record_ask(r, op->experts_glu.experts);
     pm_gpu_op_table[op->kind](r, op);
+    if (op->kind == PM_OP_EXPERTS_DOWN) record_answer(r, &op->experts_down);
     if (r->error) return pm_fail(r->error, "layer %d, %s: %s", (int)op->layer, pm_op_name(op->kind), r->message);
   }
   return PM_OK;
@@ -195,8 +289,7 @@ pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logi
 }
 
 void pm_gpu_recording_finish(pm_gpu_device *d, pm_gpu_recording *out) {
-  pm_gpu_commands_free(d, out->pieces, out->n_piece);
+  for (uint32_t i = 0; i < out->n_piece; i++) pm_gpu_commands_free(d, &out->pieces[i].commands, 1);
   pm_free(out->pieces);
-  pm_free(out->costs);
   *out = (pm_gpu_recording){0};
 }

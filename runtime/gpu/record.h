@@ -8,13 +8,15 @@
 //   binding 2  cache arenas [PM_GPU_KV_ARENAS]             KV: place.arena, place.offset; a tensor lies whole inside one
 //   binding 3  the step (shaders/abi/step.h)
 //   binding 4  expert tables (pm_gpu_table_first)
+//   binding 5  boards of the expert tables, and what the host computed (pm_gpu_board_find)
+//   binding 6  homes of experts in host memory, pm_gpu_traits.home_arenas buffers
 // Places are set before the recording; during the dry run they are all zero.
 #ifndef PM_GPU_RECORD_H
 #define PM_GPU_RECORD_H
 
 #include "op.h"
 
-enum { PM_GPU_ARENAS = 16, PM_GPU_KV_ARENAS = 8 };  // array lengths of bindings 0 and 2
+enum { PM_GPU_ARENAS = 16, PM_GPU_KV_ARENAS = 8, PM_GPU_HOME_ARENAS = 32 };  // array lengths of bindings 0 and 2, and of 6 at most
 
 typedef struct pm_gpu_recorder pm_gpu_recorder;
 
@@ -24,7 +26,8 @@ typedef struct pm_gpu_traits {
   uint32_t max_invocations;  // of a workgroup
   uint32_t max_shared;       // bytes
   uint32_t vendor_id;
-  bool software;  // a CPU
+  uint32_t home_arenas;  // array length of binding 6 on this device
+  bool software;         // a CPU
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
 
@@ -63,6 +66,34 @@ pm_tensor *pm_gpu_temp(pm_gpu_recorder *r, const char *name, uint64_t values);
 // First entry of an expert table in binding 4; the entry of matrix m (gate, up, down) of expert e is first + m * n_expert + e and holds
 // uvec2(weight arena, offset in 16-byte units).
 uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);
+
+// ---- experts that come and go ----
+
+// Where a table's board (shaders/abi/board.h) and the host's sums lie in binding 5, in words.
+typedef struct pm_gpu_board {
+  uint32_t at, max_victim, max_ring;  // the layout of the board
+  uint32_t answer_at;                 // [row][d_model], dense; few rows
+  uint32_t n_wave;                    // passes over the misses that a step of these rows may need; 1 for few rows
+  uint32_t ring_first, n_ring;        // many rows: the ring records that a wave of this table takes
+  bool few;                           // few rows: misses take victims and what the board allows of the ring; the rest is the host's
+  bool ahead;                         // many rows: all of the table was brought before its turn (pm_gpu_record_bring without ids)
+  const pm_tensor *slots;             // [3], by matrix: stand for the records that a step brings where barriers are decided
+  const pm_tensor *entries;           // stands for the table's entries
+} pm_gpu_board;
+
+// False where the table's entries never change, because all of its experts are resident (always so in a load without a plan).
+bool pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *out);
+
+// When a step takes the pieces that are recorded from here on. Each run of pieces that are not always taken is ordered behind all work
+// before it and before all work after it, so that nothing else depends on whether it is taken.
+typedef enum pm_gpu_when {
+  PM_GPU_ALWAYS,
+  PM_GPU_ASKED,   // the host is asked about table t: assist or wait
+  PM_GPU_WAITED,  // the host may have changed the board of table t: wait
+  PM_GPU_WAVE,    // there may be misses for wave `wave` (from 1 on) of table t
+  PM_GPU_JOINED,  // the host has computed its share of table t: assist
+} pm_gpu_when;
+void pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave);
 
 // In ops_*.c: one function per op; the same code runs once dry (pm_gpu_temp sizes) and once per recorded row count.
 typedef void pm_gpu_op_fn(pm_gpu_recorder *r, const pm_op *op);

@@ -2,17 +2,24 @@
 #ifndef PM_GPU_RECORDER_H
 #define PM_GPU_RECORDER_H
 
+#include "boards.h"
 #include "hazard.h"
 #include "pipeline.h"
 #include "record.h"
 
+typedef struct pm_gpu_piece {
+  VkCommandBuffer commands;
+  double cost;  // in the units of pm_gpu_dispatch
+  uint32_t n_dispatch, n_barrier;
+  pm_gpu_when when;
+  uint32_t table, wave;  // unless it is always taken
+} pm_gpu_piece;
+
 // A program recorded for up to `rows` rows, cut into pieces that may be submitted one by one or together.
 typedef struct pm_gpu_recording {
   uint32_t rows, logits;
-  VkCommandBuffer *pieces;  // one slot more than n_piece, for the copy of the logits
-  double *costs;            // of each piece, in the units of pm_gpu_dispatch
+  pm_gpu_piece *pieces;
   uint32_t n_piece, capacity;
-  uint32_t n_dispatch, n_barrier;
   double rate;  // cost that passes per second, measured; bounds what is submitted at once
 } pm_gpu_recording;
 
@@ -29,7 +36,9 @@ struct pm_gpu_recorder {
   pm_gpu_pipelines *pipelines;
   const pm_program *program;
   pm_gpu_temps *temps;
+  const pm_gpu_boards *boards;
   VkDescriptorSet set;
+  VkBuffer scratch;
   double piece_cost;         // a piece ends when its cost passes this: the finest cut that submissions can make
   bool dry;                  // sizes temps and finds kernels; records nothing
   bool want;                 // dry: puts the pipelines on the list of those to make
@@ -37,7 +46,10 @@ struct pm_gpu_recorder {
   VkCommandBuffer commands;  // of the open piece
   VkPipeline bound;
   pm_gpu_hazards hazards;
-  pm_status error;  // the first, latched
+  pm_gpu_when when;  // of the pieces that are recorded now, as are the next two
+  uint32_t table, wave;
+  pm_gpu_hazards before;  // the pieces that are not always taken
+  pm_status error;        // the first, latched
   char message[256];
 };
 

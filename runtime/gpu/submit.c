@@ -1,8 +1,10 @@
 // A step on the device: its data is written, a recording replayed in one submission or several, the logits copied out.
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
 #include "gpu.h"
+#include "memory.h"
 #include "step.h"
 
 // Cost per second that is expected of a device that has not been measured yet. Low, so that the first submissions are short.
@@ -25,6 +27,27 @@ uint32_t pm_gpu_bucket_logits(const pm_program *p, uint32_t n_row, uint32_t n_lo
   return rows < p->max_logits ? rows : p->max_logits;
 }
 
+static pm_status reserve(pm_gpu_run *run, uint32_t n) {
+  if (n <= run->capacity) return PM_OK;
+  pm_gpu_run_finish(run);
+  PM_NEW(&run->pieces, n, "pieces of a step");
+  PM_NEW(&run->gates, n, "pieces of a step");
+  PM_NEW(&run->commands, n, "pieces of a step");
+  PM_NEW(&run->infos, n, "pieces of a step");
+  PM_NEW(&run->batches, n, "pieces of a step");
+  run->capacity = n;
+  return PM_OK;
+}
+
+void pm_gpu_run_finish(pm_gpu_run *run) {
+  pm_free(run->pieces);
+  pm_free(run->gates);
+  pm_free(run->commands);
+  pm_free(run->infos);
+  pm_free(run->batches);
+  *run = (pm_gpu_run){0};
+}
+
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) {
   pm_gpu_recording *r = *out = &g->recordings[n_logit > 1][bucket_index(n_row)];
   if (r->rows) return PM_OK;
@@ -32,10 +55,13 @@ pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_g
                               .pipelines = &g->pipelines,
                               .program = g->program,
                               .temps = &g->temps,
+                              .boards = &g->boards,
                               .set = g->set,
+                              .scratch = g->scratch.handle,
                               .piece_cost = g->piece_cost};
   pm_status status = pm_gpu_record_program(&recorder, pm_gpu_bucket_rows(g->program, n_row),
                                            pm_gpu_bucket_logits(g->program, n_row, n_logit), r);
+  if (!status) status = reserve(&g->step_run, r->n_piece + 1);
   if (status) pm_gpu_recording_finish(&g->device, r);
   r->rate = first_rate;
   return status;
@@ -56,25 +82,150 @@ static void write_step(const pm_gpu *g, const pm_step *step) {
   if (g->program->n_rope) memcpy(words + PM_STEP_ROPE(step->n_row, step->n_logit), step->rope, 4ull * step->n_row * g->program->n_rope);
 }
 
-// The copy of n rows of logits to the readback buffer; recorded anew only when n changes.
-static pm_status record_readback(pm_gpu *g, uint32_t n) {
-  if (g->readback_rows == n) return PM_OK;
-  pm_gpu_device *d = &g->device;
+// ---- what goes to the host at the end ----
+
+static void record_copies(pm_gpu *g, uint32_t n_logit, uint32_t n_row) {
+  const pm_gpu_device *d = &g->device;
   const pm_tensor *logits = g->program->logits;
-  g->readback_rows = 0;
+  VkBufferCopy region = {.srcOffset = logits ? logits->place.offset : 0, .size = logits ? pm_tensor_row_bytes(logits) * n_logit : 0};
+  if (region.size) d->fn.vkCmdCopyBuffer(g->readback_commands, g->scratch.handle, g->readback.handle, 1, &region);
+  for (uint32_t i = 0; g->boards.plan && i < g->program->n_table; i++) {
+    const pm_gpu_table *t = &g->boards.tables[i];
+    const pm_view *ids = &t->glu->ids;
+    VkBufferCopy choice = {.srcOffset = ids->tensor->place.offset, .dstOffset = t->chosen_at, .size = 4ull * n_row * ids->n};
+    d->fn.vkCmdCopyBuffer(g->readback_commands, g->scratch.handle, g->boards.choice.handle, 1, &choice);
+  }
+}
+
+// Logits and choices of so many rows; recorded anew only when the numbers change.
+static pm_status record_readback(pm_gpu *g, uint32_t n_logit, uint32_t n_row) {
+  if (g->readback_commands && g->readback_logits == n_logit && g->readback_rows == n_row) return PM_OK;
+  pm_gpu_device *d = &g->device;
+  g->readback_logits = g->readback_rows = UINT32_MAX;
   PM_TRY(pm_gpu_commands_begin(d, &g->readback_commands));
-  VkMemoryBarrier before = {
-      .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT, .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT};
+  VkMemoryBarrier before = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                            .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                            .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
   VkMemoryBarrier after = {
       .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT, .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-  VkBufferCopy region = {.srcOffset = logits->place.offset, .size = pm_tensor_row_bytes(logits) * n};
   d->fn.vkCmdPipelineBarrier(g->readback_commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
                              VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &before, 0, NULL, 0, NULL);
-  d->fn.vkCmdCopyBuffer(g->readback_commands, g->scratch.handle, g->readback.handle, 1, &region);
+  record_copies(g, n_logit, n_row);
   d->fn.vkCmdPipelineBarrier(g->readback_commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0,
                              NULL);
   PM_TRY(pm_gpu_commands_end(d, g->readback_commands));
-  g->readback_rows = n;
+  g->readback_logits = n_logit, g->readback_rows = n_row;
+  return PM_OK;
+}
+
+// ---- which pieces a step takes ----
+
+static bool is_taken(const pm_gpu *g, const pm_gpu_piece *p, uint32_t n_row) {
+  if (p->when == PM_GPU_ALWAYS) return true;
+  const pm_expert_board *board = &g->boards.plan->boards[p->table];
+  bool assist = board->assist && n_row <= PM_EXPERT_FEW_ROWS;
+  switch (p->when) {
+    case PM_GPU_ASKED: return assist || board->wait;
+    case PM_GPU_WAITED: return board->wait;
+    case PM_GPU_JOINED: return assist;
+    default: break;
+  }
+  uint32_t n_ring = g->boards.plan->classes[g->boards.tables[p->table].class].n_ring;
+  return pm_gpu_boards_misses(&g->boards, p->table, n_row) > p->wave * n_ring;
+}
+
+static void take(pm_gpu *g, const pm_gpu_piece *piece) {
+  pm_gpu_run *run = &g->step_run;
+  g->gates.value += piece->when == PM_GPU_ASKED;
+  run->pieces[run->n] = *piece;
+  run->gates[run->n] = g->gates.value;
+  run->commands[run->n++] = piece->commands;
+  g->counters.dispatches += piece->n_dispatch;
+  g->counters.barriers += piece->n_barrier;
+}
+
+static pm_status choose_pieces(pm_gpu *g, const pm_gpu_recording *r, const pm_step *step) {
+  g->step_run.n = 0;
+  for (uint32_t i = 0; i < r->n_piece; i++)
+    if (is_taken(g, &r->pieces[i], step->n_row)) take(g, &r->pieces[i]);
+  uint32_t n_logit = g->program->logits ? step->n_logit : 0;
+  if (!n_logit && !g->boards.plan) return PM_OK;
+  PM_TRY(record_readback(g, n_logit, g->boards.plan ? step->n_row : 0));
+  take(g, &(pm_gpu_piece){.commands = g->readback_commands});
+  return PM_OK;
+}
+
+// ---- submissions ----
+
+// Pieces [first, end) as batches of one submission; its ticket is d->ticket afterwards.
+static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
+  static const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+  pm_gpu_device *d = &g->device;
+  pm_gpu_run *run = &g->step_run;
+  uint32_t n = 0;
+  uint64_t ticket = d->ticket + 1;
+  for (uint32_t i = first; i < end; n++) {
+    pm_gpu_batch *b = &run->batches[n];
+    *b = (pm_gpu_batch){.values = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                   .pWaitSemaphoreValues = &b->wait_value,
+                                   .pSignalSemaphoreValues = b->signal_values}};
+    VkSubmitInfo *info = &run->infos[n];
+    *info = (VkSubmitInfo){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                           .pNext = &b->values,
+                           .pWaitSemaphores = &b->wait,
+                           .pWaitDstStageMask = &stages,
+                           .pSignalSemaphores = b->signals,
+                           .pCommandBuffers = run->commands + i};
+    pm_gpu_when when = run->pieces[i].when;
+    if (when == PM_GPU_WAITED || when == PM_GPU_JOINED) {
+      b->wait = when == PM_GPU_WAITED ? g->gates.gone : g->gates.joined;
+      b->wait_value = run->gates[i];
+      info->waitSemaphoreCount = b->values.waitSemaphoreValueCount = 1;
+    }
+    uint32_t start = i, n_signal = 0;
+    do i++;
+    while (i < end && run->pieces[i - 1].when != PM_GPU_ASKED && run->pieces[i].when != PM_GPU_WAITED &&
+           run->pieces[i].when != PM_GPU_JOINED);
+    info->commandBufferCount = i - start;
+    if (run->pieces[i - 1].when == PM_GPU_ASKED) b->signals[n_signal] = g->gates.asked, b->signal_values[n_signal++] = run->gates[i - 1];
+    if (i == end) b->signals[n_signal] = d->timeline, b->signal_values[n_signal++] = ticket;
+    info->signalSemaphoreCount = b->values.signalSemaphoreValueCount = n_signal;
+  }
+  PM_GPU(d, d->fn.vkQueueSubmit(d->queue, n, run->infos, VK_NULL_HANDLE), "vkQueueSubmit");
+  d->ticket = ticket;
+  g->counters.submissions++;
+  return PM_OK;
+}
+
+// The host's part of one table.
+static pm_status serve(pm_gpu *g, uint32_t table, uint64_t gate, uint32_t n_row) {
+  const pm_expert_host *host = &g->boards.plan->host;
+  pm_expert_board *board = &g->boards.plan->boards[table];
+  const int32_t *ids = pm_gpu_boards_chosen(&g->boards, table);
+  double start = pm_clock_seconds();
+  PM_TRY(pm_gpu_gates_wait(&g->gates, gate));
+  double asked = pm_clock_seconds();
+  g->counters.ask_seconds += asked - start;
+  g->counters.asks++;
+  if (board->wait) {
+    double ready = 0;
+    PM_TRY(host->need(host->user, table, ids, n_row * g->boards.tables[table].glu->ids.n, &ready));
+    if (board->dirty) pm_gpu_board_write(&g->boards, &g->plan, table);
+    PM_TRY(pm_gpu_gates_go(&g->gates, gate, ready));
+  }
+  if (board->assist && n_row <= PM_EXPERT_FEW_ROWS) {
+    PM_TRY(pm_gpu_boards_answer(&g->boards, table, n_row));
+    PM_TRY(pm_gpu_gates_join(&g->gates, gate));
+  }
+  g->counters.join_seconds += pm_clock_seconds() - asked;
+  return PM_OK;
+}
+
+// The host's part of pieces [first, end), which have been submitted.
+static pm_status serve_pieces(pm_gpu *g, uint32_t first, uint32_t end, uint32_t n_row) {
+  const pm_gpu_run *run = &g->step_run;
+  for (uint32_t i = first; i < end; i++)
+    if (run->pieces[i].when == PM_GPU_ASKED) PM_TRY(serve(g, run->pieces[i].table, run->gates[i], n_row));
   return PM_OK;
 }
 
@@ -85,30 +236,64 @@ static void measure(pm_gpu_recording *r, double cost, double seconds) {
   r->rate = rate < 2 * r->rate ? rate : 2 * r->rate;
 }
 
-// Submits pieces [0, n) in order, as many at once as should pass in submit_seconds; two submissions are under way at a time.
-static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, uint32_t n) {
-  struct {
-    uint64_t ticket;
-    double cost;
-  } before = {0};
+// What is submitted at once: as much as should pass in submit_seconds. What the host waits for in between is no time of the device.
+typedef struct portion {
+  uint32_t first, end;
+  uint64_t ticket;
+  double cost;
+} portion;
+
+static portion next_portion(const pm_gpu *g, const pm_gpu_recording *r, uint32_t first) {
+  const pm_gpu_run *run = &g->step_run;
+  portion p = {.first = first};
+  double limit = r->rate * g->submit_seconds;
+  for (p.end = first; p.end < run->n; p.end++) {
+    double cost = run->pieces[p.end].cost;
+    if (p.end > first && cost && p.cost + cost > limit) break;
+    p.cost += cost;
+  }
+  return p;
+}
+
+static pm_status drain(pm_gpu *g) {
+  if (g->boards.plan) PM_TRY(pm_gpu_gates_open(&g->gates));
+  return pm_gpu_wait(&g->device, g->device.ticket);
+}
+
+// Ends a step that failed on the way; the failure keeps its words, unless the device is the one that failed.
+static pm_status end_early(pm_gpu *g, pm_status status) {
+  char message[512];
+  if (g->device.broken) return status;
+  snprintf(message, sizeof message, "%s", pm_fail_message());
+  PM_TRY(drain(g));
+  return pm_fail(status, "%s", message);
+}
+
+// Submits portions in order, two of them under way at a time, and serves what they ask. A failure opens all gates, so that what was
+// submitted ends, and is returned when it has.
+static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, uint32_t n_row) {
+  portion before = {0};
   double since = pm_clock_seconds();
-  for (uint32_t first = 0, end; first < n || before.ticket; first = end) {
-    double cost = 0, limit = r->rate * g->submit_seconds;
-    for (end = first; end < n && (end == first || !r->costs[end] || cost + r->costs[end] <= limit); end++) cost += r->costs[end];
-    if (end > first) {
-      PM_TRY(pm_gpu_submit(&g->device, r->pieces + first, end - first));
-      g->counters.submissions++;
+  pm_status status = PM_OK;
+  for (uint32_t first = 0; !status && (first < g->step_run.n || before.ticket);) {
+    portion p = next_portion(g, r, first);
+    if (p.end > first) {
+      status = submit(g, first, p.end);
+      p.ticket = status ? 0 : g->device.ticket;
     }
-    if (before.ticket) {
-      PM_TRY(pm_gpu_wait(&g->device, before.ticket));
+    if (before.ticket && !status) {
+      double host = g->counters.join_seconds;
+      status = serve_pieces(g, before.first, before.end, n_row);
+      double served = pm_clock_seconds();
+      if (!status) status = pm_gpu_wait(&g->device, before.ticket);
       double now = pm_clock_seconds();
-      measure(r, before.cost, now - since);
+      g->counters.wait_seconds += now - served;
+      measure(r, before.cost, now - since - (g->counters.join_seconds - host));
       since = now;
     }
-    before.ticket = end > first ? g->device.ticket : 0;
-    before.cost = cost;
+    before = p, first = p.end;
   }
-  return PM_OK;
+  return status ? end_early(g, status) : PM_OK;
 }
 
 static pm_status check_step(const pm_program *p, const pm_step *step) {
@@ -124,15 +309,11 @@ pm_status pm_gpu_run_step(pm_gpu *g, const pm_step *step) {
   PM_TRY(check_step(g->program, step));
   PM_TRY(pm_gpu_recording_get(g, step->n_row, step->n_logit, &r));
   write_step(g, step);
-  uint32_t n = r->n_piece;
-  if (step->n_logit && g->program->logits) {
-    PM_TRY(record_readback(g, step->n_logit));
-    r->pieces[n] = g->readback_commands;
-    r->costs[n++] = 0;
-  }
-  PM_TRY(run_pieces(g, r, n));
+  pm_gpu_boards_write(&g->boards, &g->plan, step->n_row > PM_EXPERT_FEW_ROWS, false);
+  PM_TRY(pm_gpu_boards_check(&g->boards, step->n_row));
+  PM_TRY(choose_pieces(g, r, step));
+  PM_TRY(run_pieces(g, r, step->n_row));
   g->counters.steps++;
-  g->counters.dispatches += r->n_dispatch;
-  g->counters.barriers += r->n_barrier;
+  pm_gpu_boards_count(&g->boards, step->n_row, &g->counters);
   return PM_OK;
 }

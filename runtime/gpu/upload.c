@@ -1,4 +1,5 @@
 // Weights from the file's layout to the device's, repacked by all cores straight into mapped device memory or into staging.
+#include "board.h"
 #include "gpu.h"
 #include "thread.h"
 
@@ -70,7 +71,8 @@ static pm_status upload_experts(uploader *u) {
   for (uint32_t i = 0; i < p->n_table; i++)
     for (int m = 0; m < 3; m++)
       for (uint32_t e = 0; e < p->tables[i]->n_expert; e++, entry++)
-        PM_TRY(upload_slab(u, pm_expert_matrix(p->tables[i], m), e, (pm_place){.arena = entry->arena, .offset = 16ull * entry->unit}));
+        if (entry->arena != PM_NOWHERE)
+          PM_TRY(upload_slab(u, pm_expert_matrix(p->tables[i], m), e, (pm_place){.arena = entry->arena, .offset = 16ull * entry->unit}));
   return PM_OK;
 }
 
@@ -85,6 +87,6 @@ static pm_status upload_all(uploader *u) {
 }
 
 pm_status pm_gpu_upload(pm_gpu *g, pm_team *team, pm_progress_fn *progress, void *user) {
-  uploader u = {.g = g, .team = team, .total = pm_gpu_packed(&g->plan.weights), .progress = progress, .user = user};
+  uploader u = {.g = g, .team = team, .total = pm_gpu_packed(&g->plan.weights) - g->plan.record_bytes, .progress = progress, .user = user};
   return upload_all(&u);
 }

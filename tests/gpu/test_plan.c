@@ -66,7 +66,7 @@ static void plans_a_program(void **state) {
   pm_tensor *kv = pm_program_kv(&p, "kv", PM_TYPE_F16, 72, 33), *x = pm_program_scratch(&p, "x", 65), *y = pm_program_scratch(&p, "y", 3);
   pm_tensor temp = {.name = "temp", .role = PM_ROLE_SCRATCH, .type = PM_TYPE_F32, .ne = {10, 1, 1}}, *temps[] = {&temp};
   pm_gpu_plan plan;
-  assert_int_equal(pm_gpu_plan_init(&plan, &p, temps, 1, 100000), PM_OK);
+  assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){100000, 4}), PM_OK);
 
   uint64_t slab = pm_gpu_slab_bytes(PM_TYPE_F32, 64, 100), padded = (slab + 255) / 256 * 256;
   assert_int_equal(slab, 64 * 100 * 4);
@@ -89,10 +89,10 @@ static void plans_a_program(void **state) {
   assert_int_equal(plan.step_bytes, 4 * (4 + 16 * 4 + 4 + 16 * 8));
   pm_gpu_plan_finish(&plan);
 
-  assert_int_equal(pm_gpu_plan_init(&plan, &p, temps, 1, 20000), PM_ERR_UNSUPPORTED);  // a slab is larger
+  assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){20000, 4}), PM_ERR_UNSUPPORTED);  // a slab is larger
   assert_non_null(strstr(pm_fail_message(), "tensor up"));
   pm_gpu_plan_finish(&plan);
-  assert_int_equal(pm_gpu_plan_init(&plan, &p, temps, 1, 34000), PM_ERR_UNSUPPORTED);  // 24 arenas would be needed
+  assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){34000, 4}), PM_ERR_UNSUPPORTED);  // 24 arenas would be needed
   assert_non_null(strstr(pm_fail_message(), "16 buffers"));
   pm_gpu_plan_finish(&plan);
   pm_program_finish(&p);

@@ -1,0 +1,63 @@
+#include "gates.h"
+
+#include "clock.h"
+#include "thread.h"
+
+enum { GONE, JOINED };
+
+static pm_status open_to(pm_gpu_gates *g, int gate, uint64_t value) {
+  if (g->opened[gate] >= value) return PM_OK;
+  VkSemaphoreSignalInfo info = {
+      .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO, .semaphore = gate == GONE ? g->gone : g->joined, .value = value};
+  PM_GPU(g->device, g->device->fn.vkSignalSemaphore(g->device->handle, &info), "vkSignalSemaphore");
+  g->opened[gate] = value;
+  return PM_OK;
+}
+
+// A failure here is that of a lost device, which the wait for the step finds too.
+static void open_in_time(void *user, uint64_t value) { (void)open_to(user, GONE, value); }
+
+pm_status pm_gpu_gates_init(pm_gpu_device *d, pm_gpu_gates *g) {
+  *g = (pm_gpu_gates){.device = d};
+  PM_TRY(pm_gpu_timeline_init(d, &g->asked));
+  PM_TRY(pm_gpu_timeline_init(d, &g->gone));
+  PM_TRY(pm_gpu_timeline_init(d, &g->joined));
+  return pm_timer_create(open_in_time, g, &g->timer);
+}
+
+void pm_gpu_gates_finish(pm_gpu_device *d, pm_gpu_gates *g) {
+  pm_timer_destroy(g->timer);
+  d->fn.vkDestroySemaphore(d->handle, g->asked, NULL);
+  d->fn.vkDestroySemaphore(d->handle, g->gone, NULL);
+  d->fn.vkDestroySemaphore(d->handle, g->joined, NULL);
+  *g = (pm_gpu_gates){0};
+}
+
+pm_status pm_gpu_gates_wait(pm_gpu_gates *g, uint64_t value) {
+  pm_gpu_device *d = g->device;
+  double limit = pm_clock_seconds() + pm_gpu_answer_seconds(d);
+  for (;;) {
+    uint64_t now;
+    PM_GPU(d, d->fn.vkGetSemaphoreCounterValue(d->handle, g->asked, &now), "vkGetSemaphoreCounterValue");
+    if (now >= value) return PM_OK;
+    if (pm_clock_seconds() > limit) return pm_gpu_device_fail(d, VK_TIMEOUT, "vkGetSemaphoreCounterValue");
+    for (int i = 0; i < 16; i++) pm_thread_pause();
+  }
+}
+
+pm_status pm_gpu_gates_go(pm_gpu_gates *g, uint64_t value, double when) {
+  if (when <= pm_clock_seconds()) {
+    pm_timer_cancel(g->timer);
+    return open_to(g, GONE, value);
+  }
+  pm_timer_set(g->timer, when, value);
+  return PM_OK;
+}
+
+pm_status pm_gpu_gates_join(pm_gpu_gates *g, uint64_t value) { return open_to(g, JOINED, value); }
+
+pm_status pm_gpu_gates_open(pm_gpu_gates *g) {
+  pm_timer_cancel(g->timer);
+  PM_TRY(open_to(g, GONE, g->value));
+  return open_to(g, JOINED, g->value);
+}
