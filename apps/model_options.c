@@ -20,6 +20,7 @@ static const pm_option model_rows[] = {
     {"exact", 0, NULL, PM_FLAG, &pm_model_args.exact, "float activations and a 32-bit cache: slower, for comparisons"},
     {"cache-f32", 0, NULL, PM_FLAG, &pm_model_args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"no-mmap", 0, NULL, PM_FLAG, &pm_model_args.no_mmap, "read the file into memory instead of mapping it"},
+    {"trace", 0, "FILE", PM_TEXT, &pm_model_args.trace, "record in FILE which experts every token uses, for 'pumice replay'"},
     {"validate", 0, NULL, PM_FLAG, &pm_model_args.validate, "switch the Vulkan validation layer on"},
     {0}};
 const pm_option_group pm_model_group = {"model", model_rows};
@@ -163,7 +164,8 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
                                   .read_file = a->no_mmap,
                                   .validate = a->validate,
                                   .cache_dir = cache_dir(),
-                                  .progress = pm_progress};
+                                  .progress = pm_progress,
+                                  .trace_path = a->trace};
   code = open_failed(path, pumice_model_open(path, &options, model));
   pm_progress_clear();
   if (!code) print_note(*model);

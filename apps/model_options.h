@@ -7,6 +7,7 @@
 
 typedef struct pm_model_arguments {
   const char *device;
+  const char *trace;
   uint32_t ctx, threads, batch;  // 0 = the library's choice
   bool exact, cache_f32, no_mmap, validate;
 } pm_model_arguments;

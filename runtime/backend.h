@@ -27,7 +27,10 @@ typedef struct pm_backend_counters {                  // since pm_backend_load
 // through a step. A home is a record in host memory that the backend can read, in the layout of the file (gate rows, up rows, down rows,
 // packed): there the host computes from it, and from there the backend fills slots.
 
-enum { PM_EXPERT_CLASSES = 16 };
+enum {
+  PM_EXPERT_CLASSES = 16,
+  PM_EXPERT_FEW_ROWS = 8,  // a step of more rows is one of many
+};
 static const uint32_t PM_EXPERT_NOWHERE = UINT32_MAX;
 
 typedef struct pm_expert_class {

@@ -149,6 +149,7 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
                       .read_file = o.read_file,
                       .validate = o.validate,
                       .cache_dir = o.cache_dir,
+                      .trace_path = o.trace_path,
                       .progress = o.progress ? load_progress : NULL,
                       .user = m};
   pm_status status = pm_engine_open(path, &d, &m->engine);

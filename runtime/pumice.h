@@ -92,6 +92,7 @@ typedef struct pumice_model_options {
   const char *cache_dir;  // for pipeline caches; NULL = none
   pumice_progress_fn *progress;
   void *user;
+  const char *trace_path;  // record there which experts every step chose, for pumice_replay; NULL = no
 } pumice_model_options;
 
 typedef struct pumice_model_info {

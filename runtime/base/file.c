@@ -125,12 +125,20 @@ static pm_status open_temporary(pm_file_writer *w, const char *path) {
   return status;
 }
 
-pm_status pm_file_writer_open(const char *path, pm_file_writer **out) {
+static pm_status open_log(pm_file_writer *w, const char *path) {
+  w->path = pm_strdup(path);
+  if (!w->path) PM_FAIL(PM_ERR_MEMORY, "out of memory: writing %s", path);
+  w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (w->fd < 0) PM_FAIL(PM_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+  return PM_OK;
+}
+
+static pm_status open_writer(const char *path, pm_status (*open_file)(pm_file_writer *w, const char *path), pm_file_writer **out) {
   *out = NULL;
   pm_file_writer *w = pm_alloc(sizeof *w);
   if (!w) PM_FAIL(PM_ERR_MEMORY, "out of memory: writing %s", path);
   w->fd = -1, w->used = 0, w->path = w->temporary = NULL;
-  pm_status status = open_temporary(w, path);
+  pm_status status = open_file(w, path);
   if (status != PM_OK) {
     pm_file_writer_abandon(w);
     return status;
@@ -139,17 +147,20 @@ pm_status pm_file_writer_open(const char *path, pm_file_writer **out) {
   return PM_OK;
 }
 
+pm_status pm_file_writer_open(const char *path, pm_file_writer **out) { return open_writer(path, open_temporary, out); }
+pm_status pm_file_writer_open_log(const char *path, pm_file_writer **out) { return open_writer(path, open_log, out); }
+
 static pm_status write_all(pm_file_writer *w, const uint8_t *src, size_t bytes) {
   while (bytes) {
     ssize_t put = write(w->fd, src, bytes < MAX_IO ? bytes : MAX_IO);
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) PM_FAIL(PM_ERR_IO, "cannot write %s: %s", w->temporary, strerror(errno));
+    if (put < 0) PM_FAIL(PM_ERR_IO, "cannot write %s: %s", w->temporary ? w->temporary : w->path, strerror(errno));
     src += put, bytes -= (size_t)put;
   }
   return PM_OK;
 }
 
-static pm_status flush(pm_file_writer *w) {
+pm_status pm_file_writer_flush(pm_file_writer *w) {
   size_t n = w->used;
   w->used = 0;
   return write_all(w, w->buffer, n);
@@ -157,7 +168,7 @@ static pm_status flush(pm_file_writer *w) {
 
 pm_status pm_file_writer_append(pm_file_writer *w, const void *src, size_t bytes) {
   if (!bytes) return PM_OK;
-  if (bytes > WRITE_BUFFER - w->used) PM_TRY(flush(w));
+  if (bytes > WRITE_BUFFER - w->used) PM_TRY(pm_file_writer_flush(w));
   if (bytes > WRITE_BUFFER) return write_all(w, src, bytes);
   memcpy(w->buffer + w->used, src, bytes);
   w->used += bytes;
@@ -175,7 +186,7 @@ static void sync_folder(char *path) {
 }
 
 static pm_status finish_file(pm_file_writer *w) {
-  PM_TRY(flush(w));
+  PM_TRY(pm_file_writer_flush(w));
   if (fsync(w->fd) != 0) PM_FAIL(PM_ERR_IO, "cannot write %s: %s", w->temporary, strerror(errno));
   int failed = close(w->fd);
   w->fd = -1;

@@ -32,6 +32,10 @@ pm_status pm_file_writer_append(pm_file_writer *w, const void *src, size_t bytes
 pm_status pm_file_writer_commit(pm_file_writer *w) PM_MUST_USE;  // flush, fsync, rename; frees w in any case
 void pm_file_writer_abandon(pm_file_writer *w);                  // removes the temporary; NULL is fine
 
+// A log is written in place: what was flushed stays, whatever becomes of the program. It ends with pm_file_writer_abandon.
+pm_status pm_file_writer_open_log(const char *path, pm_file_writer **out) PM_MUST_USE;
+pm_status pm_file_writer_flush(pm_file_writer *w) PM_MUST_USE;
+
 // Makes the directory and its parents.
 pm_status pm_file_make_dirs(const char *path) PM_MUST_USE;
 bool pm_file_exists(const char *path);
