@@ -81,7 +81,9 @@ static void ask(VkPhysicalDevice physical, answers *a) {
 // queue of the same family, or else of another one that computes.
 static void find_queues(pm_gpu_probe *p) {
   VkQueueFamilyProperties families[16];
-  uint32_t n = 16, any = UINT32_MAX, pure = UINT32_MAX;
+  uint32_t n = 0, any = UINT32_MAX, pure = UINT32_MAX;
+  vkGetPhysicalDeviceQueueFamilyProperties(p->physical, &n, NULL);  // SwiftShader makes up as many as there is room for
+  if (n > 16) n = 16;
   vkGetPhysicalDeviceQueueFamilyProperties(p->physical, &n, families);
   for (uint32_t i = n; i-- > 0;) {
     if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
