@@ -42,6 +42,23 @@ static bool read_number(const char *s, const char **end, uint64_t *v) {
   return true;
 }
 
+// A number of bytes: "12G", "1.5T", "800 MB"; the letters count in 1024s.
+static bool read_bytes(const char *s, uint64_t *bytes) {
+  static const char letters[] = "KMGT";
+  char *rest;
+  double v = strtod(s, &rest);
+  if (rest == s || !(v >= 0) || !isdigit((unsigned char)*s)) return false;
+  while (*rest == ' ') rest++;
+  const char *letter = *rest ? strchr(letters, toupper((unsigned char)*rest)) : NULL;
+  for (const char *l = letters; letter && l <= letter; l++) v *= 1024;
+  if (letter) rest++;
+  if (letter && *rest == 'i') rest++;
+  if (*rest == 'B' || *rest == 'b') rest++;
+  if (*rest || v >= 18e18) return false;
+  *bytes = (uint64_t)v;
+  return true;
+}
+
 static bool in_bounds(const pm_option *o, double v) { return v >= o->min && (o->max == 0 || v <= o->max); }
 
 static bool set_list(const pm_option *o, const char *value) {
@@ -73,6 +90,7 @@ static bool set_value(const pm_option *o, const char *value) {
       if (!read_number(value, &end, &v) || *end) return false;
       *(uint64_t *)o->target = v;
       return true;
+    case PM_BYTES: return read_bytes(value, (uint64_t *)o->target);
     case PM_FLOAT: {
       float f = strtof(value, &float_end);
       if (float_end == value || *float_end || !in_bounds(o, f)) return false;
@@ -87,6 +105,7 @@ static bool set_value(const pm_option *o, const char *value) {
 static void explain_value(const pm_option *o, const char *value, char *text, size_t size) {
   static const char *const wants[] = {[PM_U32] = "a whole number",
                                       [PM_U64] = "a whole number",
+                                      [PM_BYTES] = "bytes, e.g. 800M or 12G",
                                       [PM_FLOAT] = "a number",
                                       [PM_U32_LIST] = "up to 16 whole numbers with commas"};
   int n = snprintf(text, size, "--%s takes %s", o->name, wants[o->kind]);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef enum pm_option_kind { PM_FLAG, PM_TEXT, PM_U32, PM_U64, PM_FLOAT, PM_U32_LIST } pm_option_kind;
+typedef enum pm_option_kind { PM_FLAG, PM_TEXT, PM_U32, PM_U64, PM_BYTES, PM_FLOAT, PM_U32_LIST } pm_option_kind;
 
 typedef struct pm_u32_list {
   uint32_t value[16], n;
@@ -17,7 +17,7 @@ typedef struct pm_option {
   char letter;       // 0 = only the long name
   const char *arg;   // what the help calls the value; NULL for flags
   pm_option_kind kind;
-  void *target;      // bool, const char *, uint32_t, uint64_t, float, pm_u32_list
+  void *target;      // bool, const char *, uint32_t, uint64_t (PM_U64, PM_BYTES), float, pm_u32_list
   const char *help;  // says the default, if it is not "off"
   double min, max;   // bounds of a number; max 0 = none
 } pm_option;

@@ -16,8 +16,8 @@ typedef struct buffer {
 
 struct pm_gguf_writer {
   pm_file_writer *file;
-  buffer metas, tensors;
-  uint64_t *sizes;  // bytes of each tensor
+  buffer metas, tensors, header;  // header: only without a file
+  uint64_t *sizes;                // bytes of each tensor
   size_t n_tensor, size_capacity;
   uint64_t n_meta, offset;  // of the next tensor in the data
   bool header_written;
@@ -40,7 +40,7 @@ pm_status pm_gguf_writer_open(const char *path, pm_gguf_writer **out) {
   *out = NULL;
   pm_gguf_writer *w;
   PM_NEW(&w, 1, "a GGUF writer");
-  pm_status status = pm_file_writer_open(path, &w->file);
+  pm_status status = path ? pm_file_writer_open(path, &w->file) : PM_OK;
   if (status != PM_OK) {
     pm_gguf_writer_abandon(w);
     return status;
@@ -157,7 +157,10 @@ void pm_gguf_put_tensor(pm_gguf_writer *w, const char *name, pm_type type, uint3
 // ---- data ----------------------------------------------------------------------------------------------------------
 
 static void write_bytes(pm_gguf_writer *w, const void *src, size_t bytes) {
-  if (w->status == PM_OK) latch(w, pm_file_writer_append(w->file, src, bytes));
+  if (!w->file)
+    append(w, &w->header, src, bytes);
+  else if (w->status == PM_OK)
+    latch(w, pm_file_writer_append(w->file, src, bytes));
 }
 
 static void write_padding(pm_gguf_writer *w, uint64_t n) {
@@ -213,11 +216,23 @@ pm_status pm_gguf_writer_commit(pm_gguf_writer *w) {
   return status;
 }
 
+pm_status pm_gguf_writer_take_header(pm_gguf_writer *w, uint8_t **bytes, size_t *n) {
+  write_header(w);
+  pm_status status = pm_gguf_writer_status(w);
+  if (status == PM_OK) {
+    *bytes = w->header.bytes, *n = w->header.n;
+    w->header.bytes = NULL;
+  }
+  pm_gguf_writer_abandon(w);
+  return status;
+}
+
 void pm_gguf_writer_abandon(pm_gguf_writer *w) {
   if (!w) return;
   pm_file_writer_abandon(w->file);
   pm_free(w->metas.bytes);
   pm_free(w->tensors.bytes);
+  pm_free(w->header.bytes);
   pm_free(w->sizes);
   pm_free(w);
 }

@@ -7,7 +7,7 @@
 
 typedef struct pm_gguf_writer pm_gguf_writer;
 
-pm_status pm_gguf_writer_open(const char *path, pm_gguf_writer **out) PM_MUST_USE;
+pm_status pm_gguf_writer_open(const char *path, pm_gguf_writer **out) PM_MUST_USE;  // path NULL: only a header, for take_header
 // Metadata; call before the first data. Errors are latched until pm_gguf_writer_commit.
 void pm_gguf_put_u32(pm_gguf_writer *w, const char *key, uint32_t v);
 void pm_gguf_put_f32(pm_gguf_writer *w, const char *key, float v);
@@ -21,6 +21,8 @@ void pm_gguf_put_data(pm_gguf_writer *w, const void *src, size_t bytes);
 // The first failure so far, with its message: worth a look now and then while much data is still to come.
 pm_status pm_gguf_writer_status(const pm_gguf_writer *w) PM_MUST_USE;
 pm_status pm_gguf_writer_commit(pm_gguf_writer *w) PM_MUST_USE;  // frees w in any case
+// Of a writer without a path: what would stand before the data, to be freed with pm_free. Frees w in any case.
+pm_status pm_gguf_writer_take_header(pm_gguf_writer *w, uint8_t **bytes, size_t *n) PM_MUST_USE;
 void pm_gguf_writer_abandon(pm_gguf_writer *w);
 
 #endif

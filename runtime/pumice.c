@@ -9,6 +9,7 @@
 #include "file.h"
 #include "generate.h"
 #include "memory.h"
+#include "plan.h"
 #include "selftest.h"
 #include "synth.h"
 #include "thread.h"
@@ -269,6 +270,87 @@ pumice_status pumice_synth(const char *path, const pumice_synth_options *options
 
 const char *pumice_synth_shape(uint32_t i) { return pm_synth_shape(i); }
 const char *pumice_synth_mix(uint32_t i) { return pm_synth_mix(i); }
+
+// ---- plan ----
+
+static void report_memory(const char *name, const pm_plan_memory *m, pumice_plan_row_fn *row, void *user) {
+  const struct {
+    const char *purpose;
+    uint64_t bytes;
+  } rows[] = {{"weights", m->weights},    {"cache", m->kv},  {"scratch", m->scratch}, {"staging", m->staging},
+              {"expert slots", m->slots}, {"ring", m->ring}, {"experts", m->homes},   {"page cache", m->page_cache}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (rows[i].bytes) row(user, name, rows[i].purpose, rows[i].bytes);
+}
+
+static void report_rows(const pm_plan *plan, pumice_plan_row_fn *row, void *user) {
+  report_memory("device", &plan->device, row, user);
+  report_memory("host", &plan->host, row, user);
+  if (plan->on_disk.bytes) row(user, "disk", "experts", plan->on_disk.bytes);
+}
+
+static pumice_plan_info plan_info(const pm_plan_answer *a) {
+  const pm_plan *p = &a->plan;
+  const pm_machine *x = &a->machine;
+  pumice_plan_info i = {.fits = p->fits,
+                        .n_ctx = p->n_ctx,
+                        .n_session = p->n_session,
+                        .n_batch = p->n_batch,
+                        .file_bytes = a->file_bytes,
+                        .vram_budget = p->device_budget,
+                        .ram_budget = p->host_budget,
+                        .n_expert = p->in_slots.n_expert + p->in_homes.n_expert + p->on_disk.n_expert,
+                        .n_in_slots = p->in_slots.n_expert,
+                        .n_in_memory = p->in_homes.n_expert,
+                        .n_on_disk = p->on_disk.n_expert,
+                        .hit_rate = p->hit,
+                        .vram_gbps = x->vram_rate / 1e9,
+                        .link_gbps = x->link_rate / 1e9,
+                        .ram_gbps = x->ram_rate / 1e9,
+                        .cpu_gbps = x->cpu_rate / 1e9,
+                        .disk_gbps = x->disk_rate / 1e9,
+                        .gpu_tflops = x->gpu_flops / 1e12};
+  snprintf(i.reason, sizeof i.reason, "%s", p->reason);
+  snprintf(i.note, sizeof i.note, "%s", p->note);
+  snprintf(i.device, sizeof i.device, "%s", a->device);
+  if (!p->fits) return i;
+  snprintf(i.mode, sizeof i.mode, "%s", pm_plan_mode_name(p->mode));
+  i.decode_rate = 1 / p->decode.seconds, i.prompt_rate = p->n_batch / p->prompt.seconds;
+  snprintf(i.decode_limit, sizeof i.decode_limit, "%s", pm_cost_limit_name(p->decode.limit));
+  snprintf(i.prompt_limit, sizeof i.prompt_limit, "%s", pm_cost_limit_name(p->prompt.limit));
+  return i;
+}
+
+pumice_status pumice_plan(const char *path, const pumice_plan_options *options, pumice_plan_info *info, pumice_plan_row_fn *row,
+                          void *user) {
+  REQUIRE(path && info, "path or info is NULL");
+  pumice_plan_options o = {0};
+  copy_in(&o, sizeof o, options);
+  pm_plan_request r = {.path = path,
+                       .mix = o.mix,
+                       .device = o.device,
+                       .sizes = {.n_ctx = o.n_ctx, .n_session = o.n_session, .n_batch = o.n_batch, .cache_f32 = o.cache_f32},
+                       .stream_only = o.deterministic,
+                       .vram = o.vram,
+                       .ram = o.ram,
+                       .sim_vram = o.sim_vram,
+                       .expert_bits = o.expert_bits,
+                       .rates = {.vram_rate = o.vram_gbps * 1e9,
+                                 .link_rate = o.link_gbps * 1e9,
+                                 .ram_rate = o.ram_gbps * 1e9,
+                                 .cpu_rate = o.cpu_gbps * 1e9,
+                                 .disk_rate = o.disk_gbps * 1e9,
+                                 .gpu_flops = o.gpu_tflops * 1e12}};
+  pm_plan_answer answer;
+  pm_status status = pm_plan_file(&r, &answer);
+  if (status == PM_OK) {
+    pumice_plan_info i = plan_info(&answer);
+    copy_out(info, &i, sizeof i);
+    if (row && answer.plan.fits) report_rows(&answer.plan, row, user);
+  }
+  pm_plan_finish(&answer.plan);
+  return public_status(status);
+}
 
 // ---- text ----
 

@@ -92,6 +92,13 @@ typedef struct pumice_model_options {
   const char *cache_dir;  // for pipeline caches; NULL = none
   pumice_progress_fn *progress;
   void *user;
+  // Bytes of device and host memory that may be used, 0 = what is free. They narrow the plan (pumice_plan), nothing switches it off.
+  uint64_t vram_limit, ram_limit;
+  bool deterministic;  // the processor computes no experts for a card: the same results however much fits
+  // For measurements without a card: the device is taken for one with so much memory of its own, behind a link of so many 1e9 bytes per
+  // second and such a latency; 0 = as it is.
+  uint64_t sim_vram;
+  double sim_link_gbps, sim_link_latency_us;
   const char *trace_path;  // record there which experts every step chose, for pumice_replay; NULL = no
 } pumice_model_options;
 
@@ -139,6 +146,47 @@ typedef struct pumice_synth_options {
 PUMICE_API pumice_status pumice_synth(const char *path, const pumice_synth_options *options);
 PUMICE_API const char *pumice_synth_shape(uint32_t i);  // NULL past the end
 PUMICE_API const char *pumice_synth_mix(uint32_t i);
+
+// ---- plan ----------------------------------------------------------------------------------------------------------
+
+// What a model would take and how fast it would run, from its header alone: also of a file that is still being downloaded, and for a
+// machine that is not here. pumice_model_open makes the same plan and obeys it.
+typedef struct pumice_plan_options {
+  uint32_t size;
+  const char *device;  // as in pumice_model_options; "card": a graphics card that is not here, with `vram` bytes
+  const char *mix;     // of a shape, a name from pumice_synth_mix; NULL = the first
+  uint32_t n_ctx, n_session, n_batch;
+  bool cache_f32, deterministic;
+  uint64_t vram,
+      ram;            // bytes; limits of what may be used, 0 = none. For "card" and for shapes: what the machine has, 0 = what this one has
+  uint64_t sim_vram;  // as in pumice_model_options
+  double expert_bits;  // of a shape: bits per weight of the experts, instead of what the mix gives them
+  // What memories and links reach, in 1e9 bytes per second, and the card in 1e12 operations per second; 0 = what is typical.
+  double vram_gbps, link_gbps, ram_gbps, cpu_gbps, disk_gbps, gpu_tflops;
+} pumice_plan_options;
+
+typedef struct pumice_plan_info {
+  uint32_t size;
+  bool fits;
+  char reason[256];  // why it does not fit, and what to do
+  char note[256];    // what was made smaller, or why it is not where "auto" would rather have it
+  char device[256];
+  char mode[32];  // "resident", "stream", "assist", "split", "processor"
+  uint32_t n_ctx, n_session, n_batch;
+  uint64_t file_bytes, vram_budget, ram_budget;
+  uint64_t n_expert, n_in_slots, n_in_memory, n_on_disk;                   // where experts begin
+  double hit_rate;                                                         // of chosen experts that are found in slots, expected
+  double decode_rate, prompt_rate;                                         // tokens per second, expected
+  char decode_limit[32], prompt_limit[32];                                 // what most of that time goes to: "link", "disk", ...
+  double vram_gbps, link_gbps, ram_gbps, cpu_gbps, disk_gbps, gpu_tflops;  // that were assumed
+} pumice_plan_info;
+
+// One line of the plan: bytes for a purpose in "device", "host" (may be given back: "page cache") or "disk".
+typedef void pumice_plan_row_fn(void *user, const char *memory, const char *purpose, uint64_t bytes);
+
+// `path`: a model file, or a name from pumice_synth_shape. PUMICE_OK also if it does not fit: info->fits says so. `row` may be NULL.
+PUMICE_API pumice_status pumice_plan(const char *path, const pumice_plan_options *options, pumice_plan_info *info, pumice_plan_row_fn *row,
+                                     void *user);
 
 // ---- text ----------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
 #include "memory.h"
 
 static const uint64_t MIB = 1u << 20;
-static const double GB = 1e9;
+static const double GIB = 1u << 30;
 enum { MIN_CTX = 512, MIN_BATCH = 64, RING_SHARE = 8 };  // the ring takes an eighth of what experts get, if it can do with that
 
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -31,8 +31,8 @@ typedef struct maker {
 
 static pm_status refuse(pm_plan *plan, const char *what, uint64_t wanted, uint64_t there, const char *advice) {
   plan->fits = false;
-  snprintf(plan->reason, sizeof plan->reason, "%s needs %.2f GB, %.2f GB may be used: %s", what, (double)wanted / GB, (double)there / GB,
-           advice);
+  snprintf(plan->reason, sizeof plan->reason, "%s needs %.2f GiB, %.2f GiB may be used: %s", what, (double)wanted / GIB,
+           (double)there / GIB, advice);
   return PM_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include "cost.h"
+#include "model.h"
 
 typedef enum pm_plan_mode {
   PM_PLAN_RESIDENT,  // all experts in the device's memory
@@ -26,7 +27,7 @@ typedef struct pm_plan_desc {
   bool keep_ctx, keep_batch;       // were asked for: never made smaller
   pm_backend *backend;             // asked for its needs; NULL: a machine that is not here
   bool cpu;                        // no device: the processor alone
-  bool apart;                      // the device's memory counts as its own although it is the machine's: software drivers, simulated cards
+  bool apart;                      // the device's memory counts as its own although it is the machine's: simulated cards
   bool stream_only;                // deterministic: the processor computes no experts
   pm_machine machine;              // rates; ram: bytes that may be had. vram: only without a backend
   uint64_t vram_limit, ram_limit;  // 0 = none
@@ -76,5 +77,38 @@ double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char *
 void pm_plan_guess_needs(const pm_program *p, const uint32_t *class_of, bool cpu, double expert_bits, pm_backend_needs *needs);
 // What a token costs; experts count with so many bits per weight (0 = as they are).
 pm_cost_model pm_plan_cost_model(const pm_program *p, double expert_bits);
+
+// ---- plan_file.c: from a model file or a shape of synth to a plan ----
+
+typedef struct pm_plan_sizes {
+  uint32_t n_ctx, n_session, n_batch;  // 0: min(trained, 4096), 1, 512; a batch is at most the context
+  bool cache_f32;
+} pm_plan_sizes;
+
+// Builds the model's program for these sizes and replaces zeros by what they mean. PM_ERR_ARGUMENT for more context than was trained.
+pm_status pm_plan_build(pm_model *m, pm_plan_sizes *sizes, pm_program *p) PM_MUST_USE;
+
+typedef struct pm_plan_request {
+  const char *path;     // a model file, whose weights may still be on their way, or the name of a shape (synth.h)
+  const char *mix;      // of a shape; NULL: the first
+  const char *device;   // as in pm_engine_desc, or "card": a graphics card that is not here, with `vram` bytes
+  pm_plan_sizes sizes;  // what is not 0 is kept
+  bool stream_only;
+  uint64_t vram, ram;  // limits; of a card and for a shape: what the machine has (0: what this one has)
+  uint64_t sim_vram;   // the device is taken for a card with so much memory of its own; 0 = as it is
+  double expert_bits;  // see pm_plan_desc; for cards and shapes
+  pm_machine rates;    // those that are not 0 replace the typical ones
+} pm_plan_request;
+
+typedef struct pm_plan_answer {
+  pm_plan plan;
+  char device[256];
+  uint64_t file_bytes;
+  pm_machine machine;  // that it was made for
+} pm_plan_answer;
+
+// An answer, also if it does not fit, is to be given to pm_plan_finish(&answer->plan). Without a named device it is the one that would be
+// taken: the best card, or the processor where that cannot do it.
+pm_status pm_plan_file(const pm_plan_request *r, pm_plan_answer *answer) PM_MUST_USE;
 
 #endif

@@ -83,36 +83,70 @@ static pm_status write_data(job *j, const pm_synth_options *o, const pm_synth_te
   return PM_OK;
 }
 
-static pm_status write_file(pm_gguf_writer *w, const pm_synth_model *m, const pm_synth_mix_row *mix, const pm_synth_options *o,
-                            pm_arena *arena) {
-  uint32_t n, n_layer = o->n_layer ? o->n_layer : m->n_layer;
-  const pm_synth_tensor *tensors = pm_synth_tensors(m, mix, n_layer, arena, &n);
-  if (!tensors) PM_FAIL(PM_ERR_MEMORY, "out of memory: %u layers", n_layer);
-  pm_synth_put_metadata(w, m, mix, n_layer);
-  PM_TRY(pm_synth_put_vocab(w, m->vocab, m->n_vocab));
-  for (uint32_t i = 0; i < n; i++) pm_gguf_put_tensor(w, tensors[i].name, tensors[i].type, tensors[i].n_dim, tensors[i].ne);
+typedef struct contents {
+  const pm_synth_model *model;
+  const pm_synth_mix_row *mix;
+  uint32_t n_layer, n_tensor;
+  const pm_synth_tensor *tensors;
+} contents;
+
+static pm_status find(const char *shape, const char *mix, contents *c) {
+  c->model = shape ? pm_synth_model_find(shape) : NULL;
+  c->mix = mix ? pm_synth_mix_find(mix) : NULL;
+  if (!c->model) PM_FAIL(PM_ERR_ARGUMENT, "there is no model shape \"%s\"", shape ? shape : "");
+  if (!c->mix) PM_FAIL(PM_ERR_ARGUMENT, "there is no format mix \"%s\"", mix ? mix : "");
+  c->n_layer = c->model->n_layer;
+  return PM_OK;
+}
+
+static pm_status put_header(pm_gguf_writer *w, contents *c, pm_arena *arena) {
+  c->tensors = pm_synth_tensors(c->model, c->mix, c->n_layer, arena, &c->n_tensor);
+  if (!c->tensors) PM_FAIL(PM_ERR_MEMORY, "out of memory: %u layers", c->n_layer);
+  pm_synth_put_metadata(w, c->model, c->mix, c->n_layer);
+  PM_TRY(pm_synth_put_vocab(w, c->model->vocab, c->model->n_vocab));
+  for (uint32_t i = 0; i < c->n_tensor; i++) {
+    const pm_synth_tensor *t = &c->tensors[i];
+    pm_gguf_put_tensor(w, t->name, t->type, t->n_dim, t->ne);
+  }
+  return PM_OK;
+}
+
+static pm_status write_file(pm_gguf_writer *w, contents *c, const pm_synth_options *o, pm_arena *arena) {
+  PM_TRY(put_header(w, c, arena));
   uint8_t *memory = pm_alloc(2 * BATCH_BYTES);
   if (!memory) PM_FAIL(PM_ERR_MEMORY, "out of memory: %d bytes of buffers", 2 * BATCH_BYTES);
   job j = {.writer = w, .made.bytes = memory, .written.bytes = memory + BATCH_BYTES};
   pm_status status = pm_team_create(0, &j.team);
-  if (status == PM_OK) status = write_data(&j, o, tensors, n);
+  if (status == PM_OK) status = write_data(&j, o, c->tensors, c->n_tensor);
   pm_team_destroy(j.team);
   pm_free(memory);
   return status;
 }
 
 pm_status pm_synth(const char *path, const pm_synth_options *o) {
-  const pm_synth_model *m = o->shape ? pm_synth_model_find(o->shape) : NULL;
-  const pm_synth_mix_row *mix = o->mix ? pm_synth_mix_find(o->mix) : NULL;
-  if (!m) PM_FAIL(PM_ERR_ARGUMENT, "there is no model shape \"%s\"", o->shape ? o->shape : "");
-  if (!mix) PM_FAIL(PM_ERR_ARGUMENT, "there is no format mix \"%s\"", o->mix ? o->mix : "");
-  if (o->n_layer > m->n_layer) PM_FAIL(PM_ERR_ARGUMENT, "%u layers asked for, %s has %u", o->n_layer, m->name, m->n_layer);
+  contents c;
+  PM_TRY(find(o->shape, o->mix, &c));
+  if (o->n_layer > c.n_layer) PM_FAIL(PM_ERR_ARGUMENT, "%u layers asked for, %s has %u", o->n_layer, c.model->name, c.n_layer);
+  if (o->n_layer) c.n_layer = o->n_layer;
   pm_gguf_writer *w;
   PM_TRY(pm_gguf_writer_open(path, &w));
   pm_arena arena = {0};
-  pm_status status = write_file(w, m, mix, o, &arena);
+  pm_status status = write_file(w, &c, o, &arena);
   pm_arena_finish(&arena);
   if (status == PM_OK) return pm_gguf_writer_commit(w);
+  pm_gguf_writer_abandon(w);
+  return status;
+}
+
+pm_status pm_synth_header(const char *shape, const char *mix, uint8_t **bytes, size_t *n) {
+  contents c;
+  PM_TRY(find(shape, mix ? mix : pm_synth_mix(0), &c));
+  pm_gguf_writer *w;
+  PM_TRY(pm_gguf_writer_open(NULL, &w));
+  pm_arena arena = {0};
+  pm_status status = put_header(w, &c, &arena);
+  pm_arena_finish(&arena);
+  if (status == PM_OK) return pm_gguf_writer_take_header(w, bytes, n);
   pm_gguf_writer_abandon(w);
   return status;
 }

@@ -118,5 +118,5 @@ pm_cost pm_cost_prompt(const pm_machine *x, const pm_cost_model *m, double n_row
 double pm_cost_hit(double fraction, uint32_t n_expert, uint32_t n_used) {
   if (fraction >= 1 || !n_expert) return 1;
   double two_tokens = smaller(1, 2.0 * n_used / n_expert);
-  return fraction >= two_tokens ? sqrt(sqrt(fraction)) : sqrt(sqrt(two_tokens)) * fraction / two_tokens;
+  return fraction >= two_tokens ? sqrt(fraction) : sqrt(two_tokens) * fraction / two_tokens;
 }

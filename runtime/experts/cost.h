@@ -80,10 +80,10 @@ double pm_cost_stream_hit(const pm_machine *x, const pm_cost_model *m);
 // while the products run, and the slower of the two decides. `resident` and `disk` are shares of the experts' bytes.
 pm_cost pm_cost_prompt(const pm_machine *x, const pm_cost_model *m, double n_row, double resident, double disk, pm_cost_way way);
 
-// Share of a layer's choices that find a slot when a fraction of the experts has one, before anything has been measured: the fourth root of
+// Share of a layer's choices that find a slot when a fraction of the experts has one, before anything has been measured: the square root of
 // the fraction, and proportionally less below two tokens' worth of slots, where no cache holds anything and a pinned set must do.
-// The root goes through the middle of what was published for online policies (fraction: rate): 0.125: 0.67, 0.19: 0.71, 0.25: 0.81 to
-// 0.85, 0.50: 0.92 on families with much locality, 0.043: 0.18 to 0.46, 0.47: 0.57 on those with little.
+// The routers of this family are trained to use experts evenly; published for such (fraction: rate) 0.043: 0.18 (a cache) to 0.46 (the best
+// fixed set), 0.47: 0.57. Families with more locality do better: 0.125: 0.67, 0.25: 0.81, 0.5: 0.92.
 double pm_cost_hit(double fraction, uint32_t n_expert, uint32_t n_used);
 
 #endif
