@@ -204,6 +204,10 @@ uint32_t pm_model_file_n_shard(const pm_model_file *f) { return f->n_shard; }
 
 const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard) { return f->shards[shard].path; }
 
+void pm_model_file_will_need(const pm_model_file *f, const pm_file_tensor *t) {
+  if (f->shards[t->shard].file) pm_file_will_need(f->shards[t->shard].file, t->offset, t->bytes);
+}
+
 void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t) {
   if (f->shards[t->shard].file) pm_file_dont_need(f->shards[t->shard].file, t->offset, t->bytes);
 }

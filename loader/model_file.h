@@ -63,7 +63,9 @@ uint64_t pm_model_file_bytes(const pm_model_file *f);  // of all shards
 uint32_t pm_model_file_n_shard(const pm_model_file *f);
 const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard);
 
-// Lets the system drop a tensor's bytes from this process and the page cache: whoever looks at them again waits for the disk.
+// Asks the system to read a tensor's bytes into the page cache, now and in one go; or to drop them from there and from this process:
+// whoever looks at them again waits for the disk. No effect on a file that was read into memory.
+void pm_model_file_will_need(const pm_model_file *f, const pm_file_tensor *t);
 void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t);
 
 // Metadata in file order; find: NULL if absent.

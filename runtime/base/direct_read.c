@@ -108,9 +108,12 @@ static verdict judge(piece *p, int64_t result, int *error) {
   return p->got > before ? AGAIN : FAILED;
 }
 
+// Pages that the wanted bytes share with their neighbours stay: others may be using those.
 static void deliver(const piece *p) {
   memcpy(p->dst, p->buffer + p->skip, p->use);
-  if (!p->direct) (void)posix_fadvise(p->from->fd, (off_t)p->at, (off_t)p->n, POSIX_FADV_DONTNEED);
+  if (p->direct) return;
+  uint64_t first = p->at + (p->skip ? ALIGN : 0), end = (p->at + p->skip + p->use) / ALIGN * ALIGN;
+  if (end > first) (void)posix_fadvise(p->from->fd, (off_t)first, (off_t)(end - first), POSIX_FADV_DONTNEED);
 }
 
 // ---- io_uring ------------------------------------------------------------------------------------------------------
@@ -184,6 +187,7 @@ static pm_status open_file(file *f, const char *path, bool no_direct) {
   atomic_store(&f->direct, f->fd >= 0);
   if (f->fd < 0) f->fd = open(path, O_RDONLY | O_CLOEXEC);
   if (f->fd < 0) PM_FAIL(PM_ERR_IO, "cannot open %s: %s", path, strerror(errno));
+  (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM);  // plain reads are exactly what is asked for: nothing is read ahead
   return PM_OK;
 }
 
