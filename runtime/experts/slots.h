@@ -52,6 +52,7 @@ typedef struct pm_slots_move {
 // lose them at once. Only experts with a home (boards) are picked. Returns how many. A move stays pending, its expert without a slot and
 // its slot nobody's, until pm_slots_arrive or pm_slots_drop.
 uint32_t pm_slots_promote(pm_slots *s, const pm_expert_board *boards, uint32_t n, pm_slots_move *moves);
+void pm_slots_begin(pm_slots *s, const pm_slots_move *move);  // what promote does with each of its picks
 void pm_slots_arrive(pm_slots *s, const pm_slots_move *move);
 void pm_slots_drop(pm_slots *s, const pm_slots_move *move);
 
