@@ -65,6 +65,9 @@ typedef struct pm_gpu_bring {
 } pm_gpu_bring;
 void pm_gpu_record_bring(pm_gpu_recorder *r, const pm_gpu_bring *a);
 
+// The same for a list of at most n_fill fills in scratch (board.h), of any table of t's class.
+void pm_gpu_record_fills(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill);
+
 // Declares that the next dispatch reads matrices [first, end) of the table's experts.
 void pm_gpu_record_read_experts(pm_gpu_recorder *r, const pm_expert_table *t, int first, int end);
 

@@ -1,7 +1,7 @@
 // Experts that come and go: which of a table's are where, the records that a step needs first, and what the host computed.
+#include "bring.h"
 #include "layout.h"
 #include "ops.h"
-#include "slots.h"
 
 uint64_t pm_gpu_slot_at(const pm_expert_table *t, int matrix) {
   uint64_t at = 0;
@@ -84,6 +84,7 @@ static void record_fill(pm_gpu_recorder *r, const pass *p, int matrix) {
       .n_block = n_block,
       .n_row = (uint32_t)w->ne[1],
   };
+  _Static_assert(sizeof push.part_words / sizeof *push.part_words == PM_GPU_PARTS, "the kernel knows as many parts");
   pm_gpu_part parts[PM_GPU_PARTS + 1];
   pm_gpu_parts(w->type, parts);
   bool plain = !parts[1].bytes && push.home_row == 16 * push.slot_row && push.home_at % 16 == 0;
@@ -114,6 +115,12 @@ void pm_gpu_record_bring(pm_gpu_recorder *r, const pm_gpu_bring *a) {
   if (!(a->ids && p.board.few) && p.board.n_ring < p.n_fill) p.n_fill = p.board.n_ring;
   p.fills = pm_gpu_temp(r, a->ids ? "experts.fills" : "experts.fills.ahead", PM_FILL_WORDS(p.n_fill));
   record_resolve(r, &p);
+  for (int m = 0; m < 3; m++) record_fill(r, &p, m);
+}
+
+void pm_gpu_record_fills(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill) {
+  pass p = {.a = &(pm_gpu_bring){.experts = t}, .n_fill = n_fill, .fills = fills};
+  if (!pm_gpu_board_find(r, t, &p.board)) return;
   for (int m = 0; m < 3; m++) record_fill(r, &p, m);
 }
 

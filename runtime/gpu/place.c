@@ -2,6 +2,7 @@
 
 #include "board.h"
 #include "memory.h"
+#include "ops.h"
 #include "step.h"
 
 static const uint64_t arena_bytes = 1u << 30;  // unless 16 of them are not enough
@@ -40,13 +41,7 @@ bool pm_gpu_is_expert(const pm_program *p, const pm_tensor *t) {
 
 // ---- experts ----
 
-uint64_t pm_gpu_slot_bytes(const pm_expert_table *t) {
-  uint64_t bytes = 0;
-  for (int m = 0; m < 3; m++)
-    bytes += pm_gpu_slab_bytes(pm_expert_matrix(t, m)->type, pm_expert_matrix(t, m)->ne[0], pm_expert_matrix(t, m)->ne[1]);
-  return align_up(bytes);
-}
-
+uint64_t pm_gpu_slot_bytes(const pm_expert_table *t) { return align_up(pm_gpu_slot_at(t, 3)); }
 uint64_t pm_gpu_home_bytes(const pm_expert_table *t) { return align_up(pm_expert_bytes(t)); }
 
 bool pm_gpu_class_moves(const pm_program *p, const pm_expert_plan *experts, uint32_t class) {

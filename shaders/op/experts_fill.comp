@@ -5,7 +5,7 @@
 // whole blocks goes through shared memory, from where every 16-byte word of the slot is gathered. A matrix whose rows are the same in
 // both, and begin at a word, is copied as it is.
 
-#include "abi/slots.h"
+#include "abi/bring.h"
 
 layout(constant_id = 1) const uint HOMES = 1;       // arenas of host memory
 layout(constant_id = 2) const bool PLAIN = false;   // copied as it is

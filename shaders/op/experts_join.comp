@@ -1,6 +1,6 @@
 // y[r] += answer[r]: what the host computed. Groups: (blocks of values, rows).
 
-#include "abi/slots.h"
+#include "abi/bring.h"
 
 layout(push_constant) uniform Push { pm_push_join p; };
 layout(set = 0, binding = 5, std430) readonly buffer Answers { float v[]; } answers;

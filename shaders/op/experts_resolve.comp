@@ -6,7 +6,7 @@
 // misses of one wave take ring records, and the experts that have slots belong to the first wave. Entries of chosen experts that find no
 // place say NOWHERE.
 
-#include "abi/slots.h"
+#include "abi/bring.h"
 
 const uint MAX_EXPERTS = 512, SET_WORDS = MAX_EXPERTS / 32;
 const uint CHOSEN = 0, MISSES = 1, WARM = 2, SPARED = 3;  // the last of victims: those that are hits

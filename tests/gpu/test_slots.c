@@ -133,8 +133,8 @@ static void describe(rig *g) {
   pm_view ids = pm_view_rows(g->ids), h = pm_view_batch(g->h, s->n_used);
   g->glu = (pm_op){.kind = PM_OP_EXPERTS_GLU, .experts_glu = {g->table, pm_view_rows(g->x), ids, h}};
   g->down = (pm_op){.kind = PM_OP_EXPERTS_DOWN, .experts_down = {g->table, h, ids, pm_view_rows(g->weights), pm_view_rows(g->y)}};
-  g->slot_bytes = (pm_gpu_slot_at(g->table, 3) + 255) / 256 * 256;
-  g->home_bytes = (pm_gpu_home_at(g->table, 3) + 255) / 256 * 256;
+  g->slot_bytes = pm_gpu_slot_bytes(g->table);
+  g->home_bytes = pm_gpu_home_bytes(g->table);
 }
 
 static void place(uint64_t *end, pm_tensor *t) {

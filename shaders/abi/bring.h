@@ -1,6 +1,6 @@
 // Push constants of the kernels that bring experts to where products find them (board.h): experts_resolve, experts_fill, experts_join.
-#ifndef PM_ABI_SLOTS_H
-#define PM_ABI_SLOTS_H
+#ifndef PM_ABI_BRING_H
+#define PM_ABI_BRING_H
 
 #include "board.h"
 
