@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "engine.h"
+#include "expert_replay.h"
 #include "file.h"
 #include "generate.h"
 #include "memory.h"
@@ -349,6 +350,64 @@ pumice_status pumice_plan(const char *path, const pumice_plan_options *options, 
     if (row && answer.plan.fits) report_rows(&answer.plan, row, user);
   }
   pm_plan_finish(&answer.plan);
+  return public_status(status);
+}
+
+// ---- experts ----
+
+pumice_status pumice_trace_get_info(const char *path, pumice_trace_info *info) {
+  REQUIRE(path && info, "path or info is NULL");
+  pm_trace *t;
+  pm_status status = pm_trace_open(path, &t);
+  if (status) return public_status(status);
+  const pm_trace_shape *s = pm_trace_get_shape(t);
+  pumice_trace_info i = {.n_table = s->n_table, .n_expert = s->n_expert, .n_used = s->n_used};
+  for (uint32_t c = 0; c < s->n_class; c++) i.slots += s->n_slot[c];
+  for (uint32_t k = 0; k < s->n_table; k++) i.bytes += s->n_expert * s->record_bytes[s->class_of[k]];
+  pm_trace_close(t);
+  copy_out(info, &i, sizeof i);
+  return PUMICE_OK;
+}
+
+static pm_status replay_policy(const pm_trace *t, pm_replay_policy policy, uint64_t slots, pumice_replay_fn *row, void *user) {
+  pm_replay_result r;
+  uint32_t n_slot[PM_EXPERT_CLASSES];
+  const pm_trace_shape *s = pm_trace_get_shape(t);
+  pm_replay_divide(s, slots, n_slot);
+  if (policy == PM_REPLAY_RECORDED) memcpy(n_slot, s->n_slot, sizeof n_slot);
+  PM_TRY(pm_replay_run(t, policy, n_slot, &r));
+  pumice_replay_row out = {.size = sizeof out,
+                           .policy = pm_replay_name(policy),
+                           .tokens = r.tokens[0],
+                           .hits = r.hits[0],
+                           .misses = r.misses[0],
+                           .miss_bytes = r.miss_bytes[0],
+                           .prompt_tokens = r.tokens[1],
+                           .prompt_hits = r.hits[1],
+                           .prompt_misses = r.misses[1],
+                           .prompt_miss_bytes = r.miss_bytes[1]};
+  for (uint32_t c = 0; c < s->n_class; c++) out.slots += n_slot[c];
+  if (!row(user, &out)) PM_FAIL(PM_ERR_CANCELLED, "stopped by the caller");
+  return PM_OK;
+}
+
+static pm_status replay_all(const pm_trace *t, const uint64_t *slots, size_t n, pumice_replay_fn *row, void *user) {
+  const pm_trace_shape *s = pm_trace_get_shape(t);
+  uint64_t recorded = 0;
+  for (uint32_t c = 0; c < s->n_class; c++) recorded += s->n_slot[c];
+  if (recorded) PM_TRY(replay_policy(t, PM_REPLAY_RECORDED, 0, row, user));
+  for (size_t i = 0; i < n; i++)
+    for (int p = 0; p < PM_REPLAY_POLICIES; p++)
+      if (p != PM_REPLAY_RECORDED) PM_TRY(replay_policy(t, (pm_replay_policy)p, slots[i], row, user));
+  return PM_OK;
+}
+
+pumice_status pumice_replay(const char *path, const uint64_t *slots, size_t n, pumice_replay_fn *row, void *user) {
+  REQUIRE(path && (slots || !n) && row, "path, slots or row is NULL");
+  pm_trace *t;
+  pm_status status = pm_trace_open(path, &t);
+  if (status == PM_OK) status = replay_all(t, slots, n, row, user);
+  pm_trace_close(t);
   return public_status(status);
 }
 

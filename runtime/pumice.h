@@ -188,6 +188,32 @@ typedef void pumice_plan_row_fn(void *user, const char *memory, const char *purp
 PUMICE_API pumice_status pumice_plan(const char *path, const pumice_plan_options *options, pumice_plan_info *info, pumice_plan_row_fn *row,
                                      void *user);
 
+// ---- experts -------------------------------------------------------------------------------------------------------
+
+typedef struct pumice_trace_info {  // of a file that pumice_model_options.trace_path asked for
+  uint32_t size;
+  uint32_t n_table, n_expert, n_used;  // layers with experts, experts of a layer, of which a token uses
+  uint64_t slots;                      // for experts in the device's memory when it was recorded; 0: all were there
+  uint64_t bytes;                      // of all experts
+} pumice_trace_info;
+PUMICE_API pumice_status pumice_trace_get_info(const char *path, pumice_trace_info *info);
+
+// What a policy makes of a recorded use of experts with so many slots: "ours", "lru", "lfu", "static" (the most used experts of the first
+// half, judged by the second), "oracle" (the most used ones of the whole), "belady" (knows the future: the most hits that are possible),
+// and "recorded", which is what happened when the trace was made.
+typedef struct pumice_replay_row {
+  uint32_t size;
+  const char *policy;
+  uint64_t slots;
+  uint64_t tokens, hits, misses, miss_bytes;  // decode: distinct experts of steps of up to 8 tokens, bytes of records
+  uint64_t prompt_tokens, prompt_hits, prompt_misses, prompt_miss_bytes;  // the same of larger steps
+} pumice_replay_row;
+
+// Calls back for "recorded", if the trace has slots, and then for every number of slots and every other policy. A false return stops with
+// PUMICE_ERR_CANCELLED.
+typedef bool pumice_replay_fn(void *user, const pumice_replay_row *row);
+PUMICE_API pumice_status pumice_replay(const char *path, const uint64_t *slots, size_t n, pumice_replay_fn *row, void *user);
+
 // ---- text ----------------------------------------------------------------------------------------------------------
 
 enum { PUMICE_ADD_BOS = 1, PUMICE_PARSE_SPECIAL = 2 };

@@ -102,7 +102,7 @@ struct pm_trace {
 };
 
 static pm_status check_header(const char *path, const header *h) {
-  if (memcmp(h->magic, magic, sizeof magic)) PM_FAIL(PM_ERR_FORMAT, "%s is not a trace of expert use", path);
+  if (memcmp(h->magic, magic, sizeof magic)) PM_FAIL(PM_ERR_FORMAT, "%s is not a trace of the use of experts", path);
   if (!h->n_table || h->n_table > MAX_TABLES)
     PM_FAIL(PM_ERR_FORMAT, "%s: %u expert tables, expected 1 to %d", path, h->n_table, MAX_TABLES);
   if (!h->n_expert || h->n_expert > PM_EXPERTS_MAX)
@@ -114,8 +114,9 @@ static pm_status check_header(const char *path, const header *h) {
 }
 
 static pm_status read_header(pm_trace *t, pm_file *f) {
-  header h;
-  PM_TRY(pm_file_read(f, 0, &h, sizeof h));
+  header h = {0};
+  size_t there = pm_file_bytes(f) < sizeof h ? (size_t)pm_file_bytes(f) : sizeof h;
+  PM_TRY(pm_file_read(f, 0, &h, there));
   PM_TRY(check_header(pm_file_path(f), &h));
   PM_NEW(&t->class_of, h.n_table, "expert trace");
   PM_TRY(pm_file_read(f, sizeof h, t->class_of, h.n_table * sizeof *t->class_of));

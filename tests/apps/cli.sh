@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=tests/apps/check.sh
 . "$(dirname "$0")/check.sh"
 without_vulkan
-commands="run chat eval bench inspect devices doctor synth tokenize"
+commands="run chat eval bench inspect replay devices doctor synth tokenize"
 
 # ---- help
 
@@ -82,6 +82,11 @@ check "a context that does not fit" refuses 2 "a context of 2000000000 tokens" r
 check "no prompt file" refuses 2 "nowhere.txt: No such file" run "$model" --file nowhere.txt
 check "no text to evaluate" refuses 2 "nowhere.txt: No such file" eval "$model" nowhere.txt
 check "a text shorter than a window" refuses 2 "one window needs" eval "$model" text.gguf --device cpu
+
+check "replay: not a trace" refuses 2 "text.gguf is not a trace of" replay text.gguf
+check "replay: no such file" refuses 2 "nowhere.trace: No such file" replay nowhere.trace
+check "replay: more than all experts" refuses 2 "there are 100" replay text.gguf --percent 101
+check "a trace that cannot be written" refuses 2 "nowhere/use.trace" run "$model" hello --trace nowhere/use.trace --device cpu
 
 # ---- devices
 

@@ -89,6 +89,23 @@ inspect_text() {
 check "inspect as JSON" inspect_json
 check "inspect as text" inspect_text
 
+# ---- the use of experts
+
+trace() { # one step of the prompt, then one for every token of the answer; a cut file counts as far as it is whole
+  run run "$model" "What is the sea made of? Tell me all about it." --max-tokens 20 --greedy --trace use.trace --device cpu && [ "$code" = 0 ] &&
+    run replay use.trace --percent 25,100 --json && [ "$code" = 0 ] && [ "$(get rows.count)" = 12 ] && [ "$(get rows.0.slots)" = 40 ] &&
+    [ "$(get rows.0.decode.tokens)" = 20 ] && [ "$(get rows.0.prompt.tokens)" -gt 8 ] &&
+    [ "$(($(get rows.0.decode.hits) + $(get rows.0.decode.misses)))" = $((20 * 20)) ] &&
+    [ "$(get rows.5.policy)" = belady ] && [ "$(get rows.5.decode.hits)" -ge "$(get rows.0.decode.hits)" ] && [ "$(get rows.7.policy)" = lru ] &&
+    head -c $(($(wc -c < use.trace) - 5)) use.trace > cut.trace && run replay cut.trace --json && [ "$(get rows.0.decode.tokens)" = 19 ]
+}
+
+replay_text() { run replay use.trace --slots 20 && [ "$code" = 0 ] && [ ! -s err ] && grep -q '^20 slots: .* 1.00 token cycles' out && grep -q '^  belady .* hits ' out; }
+
+check "use of experts is recorded and replayed" trace
+check "a replay as text" replay_text
+check "a trace of nothing" refuses 2 "/dev/full" run "$model" hello --trace /dev/full --device cpu
+
 # ---- synth
 
 synth() { # a file that runs, the same from the same seed
