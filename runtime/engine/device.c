@@ -1,48 +1,112 @@
-// Which backend runs a model: what the caller named, or the best that is there.
+// Which backend runs a model, and with how much of which memory: what the caller named, or the best that is there, by the plan (plan.h).
 #include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
 #include "file.h"
+#include "memory.h"
 #include "thread.h"
 
-static const double GB = 1e9;
+enum { TRIES = 4 };  // host memory that drivers refuse is asked for in smaller amounts
 
-// Bytes that the CPU backend will allocate for cache and scratch.
-static uint64_t program_bytes(const pm_program *p) {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < p->n_tensor; i++)
-    if (p->tensors[i]->role != PM_ROLE_WEIGHT) sum += pm_tensor_bytes(p->tensors[i]);
-  return sum;
+// A card that is simulated has memory of its own, whatever the device that does the work says.
+static bool is_simulated(const pm_engine_desc *d) { return d->sim_vram || d->sim_link.rate > 0; }
+
+static uint64_t least_limit(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
+
+static pm_status make_plan(pm_engine *e, const pm_engine_desc *d, bool cpu, uint64_t ram_limit) {
+  pm_plan_desc desc = {
+      .program = &e->program,
+      .n_ctx = e->kv.n_ctx,
+      .n_session = e->kv.n_session,
+      .keep_ctx = d->n_ctx != 0,
+      .keep_batch = d->n_batch != 0,
+      .backend = e->backend,
+      .cpu = cpu,
+      .apart = is_simulated(d),
+      .stream_only = d->stream_only,
+      .machine = pm_machine_typical(),
+      .vram_limit = least_limit(d->vram_limit, d->sim_vram),
+      .ram_limit = ram_limit,
+  };
+  desc.machine.ram = pm_memory_available();
+  if (d->sim_link.rate > 0) desc.machine.link_rate = d->sim_link.rate, desc.machine.link_latency = d->sim_link.latency;
+  pm_plan_finish(&e->plan);
+  PM_TRY(pm_plan_make(&desc, &e->plan));
+  e->machine = desc.machine;
+  if (!e->plan.fits) PM_FAIL(PM_ERR_MEMORY, "%s", e->plan.reason);
+  return PM_OK;
+}
+
+static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
+  pm_experts_desc desc = {
+      .program = &e->program,
+      .file = e->file,
+      .plan = &e->plan.experts,
+      .machine = e->machine,
+      .device = !cpu,
+      .pinned = e->plan.pinned,
+      .stream_only = d->stream_only,
+      .exact = d->exact,
+      .n_thread = d->n_thread,
+      .link = d->sim_link,
+      .fingerprint = e->fingerprint,
+      .heat_dir = d->cache_dir,
+  };
+  return pm_experts_create(&desc, &e->experts);
+}
+
+static void drop_backend(pm_engine *e) {
+  if (e->backend) e->backend->ops->destroy(e->backend);
+  pm_experts_destroy(e->experts);
+  e->backend = NULL, e->experts = NULL;
+}
+
+// The backend is there; the plan is made and obeyed.
+static pm_status load_planned(pm_engine *e, const pm_engine_desc *d, bool cpu, uint64_t ram_limit) {
+  PM_TRY(make_plan(e, d, cpu, ram_limit));
+  if (e->plan.tiered) PM_TRY(make_experts(e, d, cpu));
+  e->backend->ops->describe(e->backend, e->device, e->driver);
+  PM_TRY(e->backend->ops->load(e->backend, &e->program, e->plan.tiered ? &e->plan.experts : NULL, d->progress, d->user));
+  if (e->experts) PM_TRY(pm_experts_load(e->experts, e->backend, d->progress, d->user));
+  uint32_t n_session = e->kv.n_session;
+  pm_kv_finish(&e->kv);
+  return pm_kv_init(&e->kv, n_session, e->plan.n_ctx);
 }
 
 static pm_status load_cpu(pm_engine *e, const pm_engine_desc *d) {
-  uint64_t need = program_bytes(&e->program), free_bytes = pm_memory_available();
-  if (free_bytes && need > free_bytes)
-    PM_FAIL(PM_ERR_MEMORY, "a context of %u tokens for %u session(s) needs %.1f GB of memory, %.1f GB are free; ask for a smaller context",
-            e->kv.n_ctx, e->kv.n_session, (double)need / GB, (double)free_bytes / GB);
   pm_cpu_desc desc = {.n_thread = d->n_thread, .exact = d->exact};
   PM_TRY(pm_cpu_create(&desc, &e->backend));
-  e->backend->ops->describe(e->backend, e->device, e->driver);
   e->n_thread = d->n_thread ? d->n_thread : pm_thread_physical_cores();
-  return e->backend->ops->load(e->backend, &e->program, NULL, d->progress, d->user);
+  return load_planned(e, d, true, d->ram_limit);
 }
 
-static pm_status load_gpu(pm_engine *e, const pm_engine_desc *d, const char *name) {
+static pm_status try_gpu(pm_engine *e, const pm_engine_desc *d, const char *name, uint64_t ram_limit) {
   pm_gpu_desc desc = {.device = name, .cache_dir = d->cache_dir, .validate = d->validate};
   PM_TRY(pm_gpu_create(&desc, &e->backend));
-  e->backend->ops->describe(e->backend, e->device, e->driver);
-  return e->backend->ops->load(e->backend, &e->program, NULL, d->progress, d->user);
+  return load_planned(e, d, false, ram_limit);
 }
 
-// The best graphics card if the model fits there, else the CPU, saying why.
+// Drivers pin less host memory than a machine has, and only trying tells how much: less each time, until it is not homes that are too
+// large.
+static pm_status load_gpu(pm_engine *e, const pm_engine_desc *d, const char *name) {
+  pm_status status = try_gpu(e, d, name, d->ram_limit);
+  for (int i = 1; i < TRIES && status == PM_ERR_MEMORY && e->plan.fits && e->plan.host.homes; i++) {
+    uint64_t less = pm_plan_total(&e->plan.host) / 4 * 3;
+    drop_backend(e);
+    status = try_gpu(e, d, name, less);
+    snprintf(e->note, sizeof e->note, "the driver gives less host memory than there is: %.1f GB of it are used", (double)less / 1e9);
+  }
+  return status;
+}
+
+// The best graphics card if the model can run there, else the CPU, saying why.
 static pm_status load_auto(pm_engine *e, const pm_engine_desc *d) {
   pm_status status = load_gpu(e, d, NULL);
   if (status == PM_OK || status == PM_ERR_CANCELLED) return status;
   if (e->backend) {  // there is a card, but it could not take the model
     snprintf(e->note, sizeof e->note, "running on the CPU: %.230s", pm_fail_message());
-    e->backend->ops->destroy(e->backend);
-    e->backend = NULL;
+    drop_backend(e);
   }
   return load_cpu(e, d);
 }

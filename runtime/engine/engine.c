@@ -74,6 +74,8 @@ pm_status pm_engine_open(const char *path, const pm_engine_desc *desc, pm_engine
 void pm_engine_close(pm_engine *e) {
   if (!e) return;
   if (e->backend) e->backend->ops->destroy(e->backend);
+  pm_experts_destroy(e->experts);
+  pm_plan_finish(&e->plan);
   pm_use_trace_finish(e->trace);
   pm_program_finish(&e->program);
   pm_model_finish(&e->model);
@@ -95,6 +97,6 @@ pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_
   }
   uint32_t n_logit = want == PM_WANT_NOTHING ? 0 : want == PM_WANT_LAST ? 1 : n;
   pm_step step = {.n_row = n, .n_logit = n_logit, .rows = e->rows, .logit_row = e->logit_row, .rope = e->rope};
-  PM_TRY(e->backend->ops->run(e->backend, &step));
+  PM_TRY(e->experts ? pm_experts_run(e->experts, e->backend, &step) : e->backend->ops->run(e->backend, &step));
   return e->trace ? pm_use_trace_step(e->trace, e->backend, n) : PM_OK;
 }

@@ -1,26 +1,29 @@
-// An open model: file, tokenizer, program and the backend that runs it; and the
-// step, which is one token's (or one prompt chunk's) path.
+// An open model: file, tokenizer, program and the backend that runs it; and the step, which is one token's (or one prompt chunk's) path.
 #ifndef PM_ENGINE_H
 #define PM_ENGINE_H
 
 #include "backend.h"
 #include "chat.h"
+#include "experts.h"
 #include "kv.h"
 #include "model.h"
+#include "plan.h"
 #include "tokenizer.h"
 #include "use_trace.h"
 
 typedef struct pm_engine_desc {
-  const char
-      *device; // NULL or "auto", "cpu", "gpu", "gpu:<index, UUID, PCI address
-               // or part of a name>", or one of the last three alone
-  uint32_t n_ctx;     // 0 = min(trained, 4096)
-  uint32_t n_session; // 0 = 1
-  uint32_t n_thread;  // 0 = physical cores
-  uint32_t n_batch;   // 0 = 512
+  const char *device;  // NULL or "auto", "cpu", "gpu", "gpu:<index, UUID, PCI address or part of a name>", or one of the last three alone
+  uint32_t n_ctx;      // 0 = min(trained, 4096)
+  uint32_t n_session;  // 0 = 1
+  uint32_t n_thread;   // 0 = physical cores
+  uint32_t n_batch;    // 0 = 512
   bool exact, cache_f32, read_file, validate;
+  bool stream_only;                // deterministic: the host computes no experts for a device
+  uint64_t vram_limit, ram_limit;  // bytes of device and host memory that may be used; 0 = all that is free
+  uint64_t sim_vram;               // the device is taken for a card with so much memory of its own; 0 = as it is
+  pm_link_desc sim_link;           // and behind such a link; rate 0 = as it is
   const char *cache_dir;
-  const char *trace_path; // record the use of experts there; NULL = no
+  const char *trace_path;  // record the use of experts there; NULL = no
   pm_progress_fn *progress;
   void *user;
 } pm_engine_desc;
@@ -28,41 +31,35 @@ typedef struct pm_engine_desc {
 typedef struct pm_engine {
   pm_model_file *file;
   pm_tokenizer *tokenizer;
-  const pm_chat_format *chat; // NULL: template unknown
+  const pm_chat_format *chat;  // NULL: template unknown
   pm_model model;
   pm_program program;
+  pm_plan plan;
+  pm_machine machine;   // that the plan reckoned with
+  pm_experts *experts;  // NULL: all are where they are used
   pm_backend *backend;
   pm_kv kv;
-  char device[256]; // what runs it, and the name and version of its driver, for
-                    // people
+  char device[256];  // what runs it, and the name and version of its driver, for people
   char driver[256];
-  char note[256]; // why it is not what "auto" would rather take; "" if nothing
-                  // to say
+  char note[256];  // why it is not what "auto" would rather take; "" if nothing to say
   uint32_t n_thread;
-  uint64_t
-      fingerprint; // of the model and the cache's layout, for saved sessions
-  pm_use_trace *trace; // or NULL
-  pm_row *rows;        // the step being filled
+  uint64_t fingerprint;  // of the model and the cache's layout, for saved sessions
+  pm_use_trace *trace;   // or NULL
+  pm_row *rows;          // the step being filled
   uint32_t *logit_row;
   float *rope;
 } pm_engine;
 
-pm_status pm_engine_open(const char *path, const pm_engine_desc *desc,
-                         pm_engine **out) PM_MUST_USE;
+pm_status pm_engine_open(const char *path, const pm_engine_desc *desc, pm_engine **out) PM_MUST_USE;
 void pm_engine_close(pm_engine *e);
 
 // Makes and loads the backend that desc->device asks for (device.c).
-pm_status pm_engine_load_backend(pm_engine *e,
-                                 const pm_engine_desc *desc) PM_MUST_USE;
+pm_status pm_engine_load_backend(pm_engine *e, const pm_engine_desc *desc) PM_MUST_USE;
 
 typedef enum pm_want { PM_WANT_NOTHING, PM_WANT_LAST, PM_WANT_ALL } pm_want;
 
-// Runs one step of `n` tokens of one sequence, the first at position pos; its
-// cache range begins at cell `base`. n <= max_rows, and n <= max_logits with
-// PM_WANT_ALL. Afterwards the backend's logits are those that were wanted.
-// Allocates nothing.
-pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos,
-                         const int32_t *tokens, uint32_t n,
-                         pm_want want) PM_MUST_USE;
+// Runs one step of `n` tokens of one sequence, the first at position pos; its cache range begins at cell `base`.
+// n <= max_rows, and n <= max_logits with PM_WANT_ALL. Afterwards the backend's logits are those that were wanted. Allocates nothing.
+pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want) PM_MUST_USE;
 
 #endif

@@ -113,11 +113,13 @@ static uint64_t divide(const maker *k, uint64_t budget, share *s) {
 }
 
 // Records of each class that misses pass through: two halves of a layer if an eighth of the memory holds that much, so that one is filled
-// while the other is read; at least what one token may need.
+// while the other is read; at least what one token may need, and where the host computes nothing what a step of few rows may.
 static uint32_t ring_records(const maker *k, uint64_t room, uint64_t record_bytes) {
+  uint32_t least = k->d->stream_only ? PM_EXPERT_FEW_ROWS * k->n_used : k->n_used;
+  if (least > k->n_expert) least = k->n_expert;
   uint64_t n = room / RING_SHARE / record_bytes;
   if (n > 2 * k->n_expert) n = 2 * k->n_expert;
-  return n < k->n_used ? k->n_used : (uint32_t)n;
+  return n < least ? least : (uint32_t)n;
 }
 
 static bool place_slots(maker *k, uint64_t room) {

@@ -1,0 +1,323 @@
+#include "experts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "cpu_assist.h"
+#include "file.h"
+#include "memory.h"
+
+enum { MOVES = 16 };  // beside the steps at once
+
+static const double move_share = 0.25;  // of the time, at most, that moves may take of the link
+
+typedef struct link_state {
+  double free_at;    // when what was sent has left
+  double before_at;  // of a prompt: when the layer before this one began
+} link_state;
+
+struct pm_experts {
+  pm_experts_desc desc;
+  uint32_t n_table, n_expert, n_used;
+  pm_slots *slots;  // NULL without a device
+  pm_pace *pace;    // likewise
+  pm_cpu_assist *assist;
+  pm_store *store;
+  pm_expert_board *boards;
+  bool *mine;               // [n_expert] of an ask: the host's
+  pm_expert_place *places;  // [n_expert] of an ask
+  uint32_t *heat, *past;    // [n_table][n_expert], now and of earlier runs
+  bool has_past;
+  char *heat_path;  // NULL: nothing is remembered
+  uint64_t n_step;  // of the device
+  bool partial;     // there are fewer homes than experts
+  bool many;        // the running step has many rows
+  link_state link;
+  pm_slots_move moves[MOVES];
+  uint32_t n_move;  // under way
+  uint64_t move_ticket;
+  double move_arrival;  // over a simulated link
+  double move_credit;   // seconds of the link that moves may take now
+  pm_experts_report report;
+};
+
+// ---- what a backend asks ----
+
+static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready) {
+  pm_experts *x = user;
+  const pm_expert_class *c = &x->desc.plan->classes[x->desc.plan->class_of[table]];
+  PM_TRY(pm_store_need(x->store, table, ids, n_id));
+  if (ready) *ready = 0;
+  if (!x->desc.link.rate) return PM_OK;
+  double now = pm_clock_seconds(), begin = x->many ? x->link.before_at : now;
+  uint32_t n = pm_expert_resolve(&x->boards[table], x->n_expert, ids, n_id, x->many, x->places), n_fill = 0;
+  for (uint32_t i = 0; i < n; i++) n_fill += x->places[i].fate == PM_EXPERT_VICTIM || x->places[i].fate == PM_EXPERT_RING;
+  x->link.before_at = now;
+  if (!n_fill) return PM_OK;
+  if (begin < x->link.free_at) begin = x->link.free_at;
+  x->link.free_at = begin + (double)(n_fill * c->home_bytes) / x->desc.link.rate;
+  *ready = x->link.free_at + x->desc.link.latency;
+  return PM_OK;
+}
+
+static pm_status answer(void *user, const pm_expert_ask *ask) {
+  pm_experts *x = user;
+  double begin = pm_clock_seconds();
+  uint32_t n = pm_expert_resolve(&x->boards[ask->table], x->n_expert, ask->ids, ask->n_row * x->n_used, false, x->places);
+  memset(x->mine, 0, x->n_expert * sizeof *x->mine);
+  for (uint32_t i = 0; i < n; i++) x->mine[x->places[i].expert] = x->places[i].fate == PM_EXPERT_HOST;
+  PM_TRY(pm_cpu_assist_run(x->assist, ask, x->mine));
+  x->report.answer_seconds += pm_clock_seconds() - begin;
+  return PM_OK;
+}
+
+// ---- create ----
+
+static pm_status make_boards(pm_experts *x) {
+  PM_NEW(&x->boards, x->n_table, "boards of experts");
+  for (uint32_t t = 0; t < x->n_table; t++) {
+    pm_expert_board *b = &x->boards[t];
+    PM_NEW(&b->slot, x->n_expert, "boards of experts");
+    PM_NEW(&b->home, x->n_expert, "boards of experts");
+    PM_NEW(&b->warm, x->n_expert, "boards of experts");
+    PM_NEW(&b->victim, x->n_used, "boards of experts");
+    for (uint32_t e = 0; e < x->n_expert; e++) b->slot[e] = b->home[e] = PM_EXPERT_NOWHERE;
+    b->dirty = true;
+  }
+  x->desc.plan->boards = x->boards;
+  return PM_OK;
+}
+
+static pm_status make_device_side(pm_experts *x) {
+  const pm_expert_plan *plan = x->desc.plan;
+  const pm_machine *m = &x->desc.machine;
+  uint32_t n_slot[PM_EXPERT_CLASSES];
+  for (uint32_t c = 0; c < plan->n_class; c++) n_slot[c] = plan->classes[c].n_slot;
+  pm_slots_desc slots = {x->n_table, x->n_expert, x->n_used, plan->n_class, plan->class_of, n_slot};
+  PM_TRY(pm_slots_create(&slots, &x->slots));
+  double record = (double)plan->classes[0].home_bytes, link = x->desc.link.rate ? x->desc.link.rate : m->link_rate;
+  pm_pace_desc pace = {
+      .n_table = x->n_table, .n_used = x->n_used, .fill = record / link, .host = record / m->cpu_rate, .ask = m->handshake};
+  pace.ways = x->desc.stream_only ? 1 << PM_PACE_STREAM : (1 << PM_PACE_WAYS) - 1;
+  PM_TRY(pm_pace_create(&pace, &x->pace));
+  if (x->desc.stream_only) return PM_OK;
+  pm_cpu_assist_desc assist = {x->desc.program, PM_EXPERT_FEW_ROWS, x->desc.n_thread, x->desc.exact};
+  return pm_cpu_assist_create(&assist, &x->assist);
+}
+
+static pm_status make_heat_path(pm_experts *x) {
+  size_t n = strlen(x->desc.heat_dir) + 32;
+  x->heat_path = pm_alloc(n);
+  if (!x->heat_path) PM_FAIL(PM_ERR_MEMORY, "out of memory: name of the heat file");
+  snprintf(x->heat_path, n, "%s/heat-%016llx", x->desc.heat_dir, (unsigned long long)x->desc.fingerprint);
+  return PM_OK;
+}
+
+static pm_status create_into(pm_experts *x) {
+  const pm_program *p = x->desc.program;
+  x->n_table = p->n_table, x->n_expert = p->tables[0]->n_expert;
+  for (uint32_t i = 0; i < p->n_op; i++)
+    if (p->ops[i].kind == PM_OP_EXPERTS_GLU) x->n_used = p->ops[i].experts_glu.ids.n;
+  x->desc.plan->host = (pm_expert_host){.user = x, .answer = answer, .need = need};
+  PM_NEW(&x->mine, x->n_expert, "experts of a step");
+  PM_NEW(&x->places, x->n_expert, "experts of a step");
+  PM_NEW(&x->heat, x->n_table * x->n_expert, "use of experts");
+  PM_NEW(&x->past, x->n_table * x->n_expert, "use of experts");
+  uint32_t n_home[PM_EXPERT_CLASSES] = {0};
+  for (uint32_t t = 0; t < x->n_table; t++) n_home[x->desc.plan->class_of[t]] += x->n_expert;
+  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) x->partial |= x->desc.plan->classes[c].n_home < n_home[c];
+  if (x->desc.device) {
+    PM_TRY(make_boards(x));
+    PM_TRY(make_device_side(x));
+    if (x->desc.heat_dir) PM_TRY(make_heat_path(x));
+  }
+  pm_store_desc store = {.program = x->desc.program, .file = x->desc.file, .plan = x->desc.plan};
+  return pm_store_create(&store, &x->store);
+}
+
+pm_status pm_experts_create(const pm_experts_desc *desc, pm_experts **out) {
+  pm_experts *x;
+  *out = NULL;
+  PM_NEW(&x, 1, "experts");
+  x->desc = *desc;
+  pm_status status = create_into(x);
+  if (status) return pm_experts_destroy(x), status;
+  *out = x;
+  return PM_OK;
+}
+
+// Failing to costs a cold start and nothing else.
+static void remember(pm_experts *x) {
+  uint32_t n = x->n_table * x->n_expert;
+  if (!x->heat_path || !x->n_step) return;
+  pm_slots_heat(x->slots, x->heat);
+  if (x->has_past) pm_heat_merge(x->heat, x->past, n);
+  if (pm_file_make_dirs(x->desc.heat_dir) == PM_OK) (void)!pm_heat_write(x->heat_path, x->desc.fingerprint, n, x->heat);
+}
+
+void pm_experts_destroy(pm_experts *x) {
+  if (!x) return;
+  remember(x);
+  for (uint32_t t = 0; x->boards && t < x->n_table; t++) {
+    pm_free(x->boards[t].slot);
+    pm_free(x->boards[t].home);
+    pm_free(x->boards[t].warm);
+    pm_free(x->boards[t].victim);
+  }
+  pm_free(x->boards);
+  pm_free(x->mine);
+  pm_free(x->places);
+  pm_free(x->heat);
+  pm_free(x->past);
+  pm_free(x->heat_path);
+  pm_store_destroy(x->store);
+  pm_cpu_assist_destroy(x->assist);
+  pm_pace_destroy(x->pace);
+  pm_slots_destroy(x->slots);
+  pm_free(x);
+}
+
+// ---- moves beside the steps ----
+
+static uint64_t move_bytes(const pm_experts *x, const pm_slots_move *m) {
+  return x->desc.plan->classes[x->desc.plan->class_of[m->table]].home_bytes;
+}
+
+static bool moves_are_there(pm_experts *x, pm_backend *b) {
+  return pm_clock_seconds() >= x->move_arrival && b->ops->moved(b, x->move_ticket);
+}
+
+static void end_moves(pm_experts *x) {
+  for (uint32_t i = 0; i < x->n_move; i++) {
+    const pm_slots_move *m = &x->moves[i];
+    pm_slots_arrive(x->slots, m);
+    pm_store_release(x->store, m->table, x->boards[m->table].home[m->expert]);
+  }
+  x->n_move = 0;
+}
+
+static pm_status begin_moves(pm_experts *x, pm_backend *b, uint32_t n) {
+  pm_expert_move moves[MOVES];
+  uint64_t bytes = 0;
+  x->n_move = pm_slots_promote(x->slots, x->boards, n < MOVES ? n : MOVES, x->moves);
+  if (!x->n_move) return PM_OK;
+  for (uint32_t i = 0; i < x->n_move; i++) {
+    const pm_slots_move *m = &x->moves[i];
+    moves[i] = (pm_expert_move){m->table, x->boards[m->table].home[m->expert], m->slot};
+    pm_store_hold(x->store, m->table, moves[i].home);
+    bytes += move_bytes(x, m);
+  }
+  x->report.move_bytes += bytes;
+  x->move_arrival = 0;
+  if (x->desc.link.rate) {
+    double now = pm_clock_seconds(), begin = now > x->link.free_at ? now : x->link.free_at;
+    x->link.free_at = begin + (double)bytes / x->desc.link.rate;
+    x->move_arrival = x->link.free_at + x->desc.link.latency;
+  }
+  pm_status status = b->ops->move(b, moves, x->n_move, &x->move_ticket);
+  if (!status) return PM_OK;
+  for (uint32_t i = 0; i < x->n_move; i++) {
+    pm_slots_drop(x->slots, &x->moves[i]);
+    pm_store_release(x->store, x->moves[i].table, moves[i].home);
+  }
+  x->n_move = 0;
+  return status;
+}
+
+// Experts that steps do not fill on their way come closer in the background, on a share of the link.
+static pm_status move_some(pm_experts *x, pm_backend *b, double seconds) {
+  double record = pm_pace_look(x->pace).fill;
+  x->move_credit += move_share * seconds;
+  if (x->move_credit > MOVES * record) x->move_credit = MOVES * record;
+  if (x->n_move && moves_are_there(x, b)) end_moves(x);
+  uint32_t n = record > 0 ? (uint32_t)(x->move_credit / record) : MOVES;
+  if (x->n_move || !n) return PM_OK;
+  PM_TRY(begin_moves(x, b, n));
+  x->move_credit -= x->n_move * record;
+  return PM_OK;
+}
+
+// Fills the slots before the first step, hottest first; all experts alike where nothing is known.
+static pm_status fill_slots(pm_experts *x, pm_backend *b) {
+  do {
+    while (x->n_move && !moves_are_there(x, b)) continue;
+    end_moves(x);
+    PM_TRY(begin_moves(x, b, MOVES));
+  } while (x->n_move);
+  return PM_OK;
+}
+
+pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress, void *user) {
+  uint32_t n = x->n_table * x->n_expert;
+  for (uint32_t i = 0; i < n; i++) x->heat[i] = 1;
+  x->has_past = x->heat_path && pm_heat_read(x->heat_path, x->desc.fingerprint, n, x->heat);
+  memcpy(x->past, x->heat, n * sizeof *x->past);
+  PM_TRY(pm_store_load(x->store, b, x->heat, progress, user));
+  if (!x->slots) return PM_OK;
+  pm_slots_seed(x->slots, x->heat);
+  return fill_slots(x, b);
+}
+
+// ---- a step ----
+
+static void begin_step(pm_experts *x, uint32_t n_row) {
+  const pm_expert_plan *plan = x->desc.plan;
+  uint32_t n_miss = n_row * x->n_used < x->n_expert ? n_row * x->n_used : x->n_expert;
+  pm_slots_write(x->slots, x->boards, x->many);
+  for (uint32_t t = 0; t < x->n_table; t++) {
+    pm_expert_board *b = &x->boards[t], before = *b;
+    pm_pace_choice c = pm_pace_choose(x->pace, t);
+    uint32_t ring = plan->classes[plan->class_of[t]].n_ring;
+    b->n_ring = c.assist && c.n_ring < ring ? c.n_ring : ring;
+    b->assist = !x->many && !x->desc.stream_only && (c.assist || n_miss > ring);
+    b->wait = x->partial || x->desc.link.rate > 0;
+    pm_slots_admit(x->slots, t, !b->assist && !x->desc.pinned);
+    b->dirty |= b->n_ring != before.n_ring || b->assist != before.assist || b->wait != before.wait;
+  }
+}
+
+static uint64_t count(const pm_slots_counters *c, pm_expert_fate fate) { return c->fate[fate]; }
+
+static void mirror(pm_experts *x, pm_backend *b, uint32_t n_row, double seconds) {
+  bool learns = n_row == 1;
+  for (uint32_t t = 0; t < x->n_table; t++) {
+    pm_slots_counters before = *pm_slots_counts(x->slots, t, x->many);
+    pm_slots_use(x->slots, &x->boards[t], t, b->ops->chosen(b, t), n_row, x->many);
+    const pm_slots_counters *now = pm_slots_counts(x->slots, t, x->many);
+    uint64_t n_host = count(now, PM_EXPERT_HOST) - count(&before, PM_EXPERT_HOST);
+    uint64_t n_fill = count(now, PM_EXPERT_VICTIM) + count(now, PM_EXPERT_RING) - count(&before, PM_EXPERT_VICTIM) -
+                      count(&before, PM_EXPERT_RING);
+    x->report.host_records += n_host;
+    x->report.link_bytes += n_fill * x->desc.plan->classes[x->desc.plan->class_of[t]].home_bytes;
+    if (learns) pm_pace_saw(x->pace, t, (uint32_t)n_fill, (uint32_t)n_host);
+  }
+  pm_slots_next(x->slots);
+  if (learns) pm_pace_end(x->pace, seconds);
+  x->n_step++;
+}
+
+pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
+  if (!x->slots) return b->ops->run(b, step);
+  x->many = step->n_row > PM_EXPERT_FEW_ROWS;
+  begin_step(x, step->n_row);
+  double begin = pm_clock_seconds();
+  x->link.before_at = begin;
+  PM_TRY(b->ops->run(b, step));
+  double seconds = pm_clock_seconds() - begin;
+  mirror(x, b, step->n_row, seconds);
+  return x->desc.pinned ? PM_OK : move_some(x, b, seconds);
+}
+
+// ---- what happened ----
+
+pm_experts_report pm_experts_look(const pm_experts *x) {
+  pm_experts_report r = x->report;
+  r.store = pm_store_count(x->store);
+  if (!x->slots) return r;
+  r.few = pm_slots_total(x->slots, false), r.many = pm_slots_total(x->slots, true);
+  r.pace = pm_pace_look(x->pace);
+  return r;
+}
+
+pm_pace_choice pm_experts_choice(const pm_experts *x, uint32_t t) { return pm_pace_choose(x->pace, t); }

@@ -1,0 +1,152 @@
+// One conversation at many budgets: with all experts in the device's memory, with half of them, a tenth, none; streamed, bit for bit the
+// same; with the processor's help within rounding; with homes for only some of them and the rest on disk. A prompt, tokens one by one, a
+// rewind and a saved session at each.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "memory.h"
+#include "session.h"
+
+enum {
+  N_TOKEN = 64,
+  N_PROMPT = 40,
+  N_TAKEN = 4
+};  // logits are taken after the prompt, in the middle of the tokens, at their end, and after
+    // the session was loaded
+
+typedef struct taken {
+  float *logits[N_TAKEN];
+} taken;
+
+typedef struct budget {
+  uint32_t percent;  // of the bytes of all experts; 101: no limit
+  bool stream_only;
+  uint32_t homes_percent;  // of all experts; 100: each has one
+} budget;
+
+#define RUN(call) \
+  if (call) fail_msg("%s: %s", #call, pm_fail_message())
+
+static const char *model_path(const char *file, char path[512]) {
+  if (!strcmp(file, "pebble")) return PM_DEMO_MODEL;
+  snprintf(path, 512, "%s/models/%s", PM_TEST_DATA, file);
+  return path;
+}
+
+static pm_engine *open_with(const char *file, const pm_engine_desc *d) {
+  char path[512];
+  pm_engine *e;
+  if (pm_engine_open(model_path(file, path), d, &e)) fail_msg("%s: %s", file, pm_fail_message());
+  return e;
+}
+
+// What limits have to be for a budget: sizes that do not depend on it come from an engine without limits. The ring, without which nothing
+// can stream, comes on top.
+static void set_limits(const pm_engine *all, const budget *b, pm_engine_desc *d) {
+  const pm_plan_memory *m = &all->plan.device;
+  const pm_config *c = &all->model.config;
+  uint32_t n_ring = PM_EXPERT_FEW_ROWS * c->n_expert_used < c->n_expert ? PM_EXPERT_FEW_ROWS * c->n_expert_used : c->n_expert;
+  uint64_t ring = 0, homes = 0;
+  for (uint32_t i = 0; i < all->plan.experts.n_class; i++) ring += n_ring * all->plan.experts.classes[i].slot_bytes;
+  for (uint32_t t = 0; t < all->program.n_table; t++) homes += c->n_expert * pm_expert_bytes(all->program.tables[t]);
+  if (b->percent <= 100) d->sim_vram = m->weights + m->kv + m->scratch + ring + m->slots * b->percent / 100;
+  if (b->homes_percent < 100) d->ram_limit = all->plan.host.staging + PM_STORE_STAGING + homes * b->homes_percent / 100;
+}
+
+static float *keep(const pm_session *s) {
+  assert_true(s->has_logits);
+  size_t bytes = s->engine->model.config.n_vocab * sizeof(float);
+  return memcpy(malloc(bytes), s->logits, bytes);
+}
+
+static taken converse(pm_engine *e) {
+  char path[] = "/tmp/pumice-budget-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  int32_t tokens[N_TOKEN];
+  taken t;
+  pm_session *s;
+  pm_rng rng = pm_rng_seed(7);
+  for (int i = 0; i < N_TOKEN; i++) tokens[i] = (int32_t)(pm_rng_next(&rng) % e->model.config.n_vocab);
+  RUN(pm_session_create(e, &s));
+  RUN(pm_session_eval(s, tokens, N_PROMPT, NULL, NULL));
+  t.logits[0] = keep(s);
+  for (int i = N_PROMPT; i < N_TOKEN; i++) {
+    RUN(pm_session_eval(s, tokens + i, 1, NULL, NULL));
+    if (i == N_TOKEN - 10) t.logits[1] = keep(s);
+  }
+  RUN(pm_session_rewind(s, N_PROMPT + 5));
+  for (int i = N_PROMPT + 5; i < N_TOKEN; i += 3) RUN(pm_session_eval(s, tokens + i, N_TOKEN - i < 3 ? N_TOKEN - i : 3, NULL, NULL));
+  t.logits[2] = keep(s);
+  RUN(pm_session_rewind(s, N_PROMPT - 2));
+  RUN(pm_session_save(s, path));
+  RUN(pm_session_rewind(s, 0));
+  RUN(pm_session_load(s, path));
+  RUN(pm_session_eval(s, tokens + N_PROMPT - 2, 12, NULL, NULL));
+  t.logits[3] = keep(s);
+  pm_session_destroy(s);
+  unlink(path);
+  return t;
+}
+
+static double worst_nmse(const pm_engine *e, const taken *a, const taken *b) {
+  double worst = 0;
+  for (int k = 0; k < N_TAKEN; k++) {
+    double error = 0, square = 0;
+    for (uint32_t i = 0; i < e->model.config.n_vocab; i++)
+      error += pow(a->logits[k][i] - b->logits[k][i], 2), square += pow(a->logits[k][i], 2);
+    assert_true(square > 0);
+    if (error / square > worst) worst = error / square;
+  }
+  return worst;
+}
+
+static void drop(taken *t) {
+  for (int k = 0; k < N_TAKEN; k++) free(t->logits[k]);
+}
+
+static void budgets_agree(void **state) {
+  static const budget budgets[] = {{100, true, 100}, {50, true, 100},  {25, true, 100}, {10, true, 100}, {0, true, 100},
+                                   {50, false, 100}, {10, false, 100}, {0, false, 100}, {25, true, 60},  {25, false, 60}};
+  const char *file = *state, *device = getenv("PUMICE_TEST_DEVICE");
+  if (!device) skip();
+  pm_engine_desc d = {.device = device, .exact = true, .n_ctx = 128, .n_batch = N_PROMPT, .validate = true, .stream_only = true};
+  pm_engine *all = open_with(file, &d);
+  assert_null(all->experts);
+  taken expected = converse(all);
+  for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+    const budget *b = &budgets[i];
+    pm_engine_desc limited = d;
+    limited.stream_only = b->stream_only;
+    set_limits(all, b, &limited);
+    pm_engine *e = open_with(file, &limited);
+    if (b->percent <= 25) assert_non_null(e->experts);
+    taken got = converse(e);
+    double nmse = worst_nmse(all, &expected, &got);
+    print_message("# %3u %% in slots, %3u %% in homes, %s: NMSE %.3g\n", b->percent, b->homes_percent,
+                  b->stream_only ? "streamed" : "with the processor", nmse);
+    assert_true(b->stream_only ? nmse == 0 : nmse <= 1e-6);
+    drop(&got);
+    pm_engine_close(e);
+  }
+  drop(&expected);
+  pm_engine_close(all);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      {"budgets agree: mini-v2lite", budgets_agree, NULL, NULL, (void *)"mini-v2lite.gguf"},
+      {"budgets agree: mini-v3", budgets_agree, NULL, NULL, (void *)"mini-v3.gguf"},
+      {"budgets agree: pebble", budgets_agree, NULL, NULL, (void *)"pebble"},
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
