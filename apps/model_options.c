@@ -17,6 +17,10 @@ static const pm_option model_rows[] = {
      "context in tokens, e.g. 8192 or 8k (default: as trained, at most 4096; eval: 512; bench: what it needs)", 1},
     {"threads", 't', "N", PM_U32, &pm_model_args.threads, "CPU threads (default: one per physical core)", 1, 1024},
     {"batch", 'b', "N", PM_U32, &pm_model_args.batch, "tokens of a prompt evaluated at a time (default: 512)", 1, 65536},
+    {"vram", 0, "BYTES", PM_BYTES, &pm_model_args.vram, "device memory that may be used, e.g. 6G (default: what is free)"},
+    {"ram", 0, "BYTES", PM_BYTES, &pm_model_args.ram, "host memory that may be used (default: what is free)"},
+    {"deterministic", 0, NULL, PM_FLAG, &pm_model_args.deterministic,
+     "the processor computes no experts for a card: the same results however much memory there is"},
     {"exact", 0, NULL, PM_FLAG, &pm_model_args.exact, "float activations and a 32-bit cache: slower, for comparisons"},
     {"cache-f32", 0, NULL, PM_FLAG, &pm_model_args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"no-mmap", 0, NULL, PM_FLAG, &pm_model_args.no_mmap, "read the file into memory instead of mapping it"},
@@ -164,6 +168,9 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
                                   .read_file = a->no_mmap,
                                   .validate = a->validate,
                                   .cache_dir = cache_dir(),
+                                  .vram_limit = a->vram,
+                                  .ram_limit = a->ram,
+                                  .deterministic = a->deterministic,
                                   .progress = pm_progress,
                                   .trace_path = a->trace};
   code = open_failed(path, pumice_model_open(path, &options, model));

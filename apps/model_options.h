@@ -9,7 +9,8 @@ typedef struct pm_model_arguments {
   const char *device;
   const char *trace;
   uint32_t ctx, threads, batch;  // 0 = the library's choice
-  bool exact, cache_f32, no_mmap, validate;
+  uint64_t vram, ram;            // bytes that may be used; 0 = what is free
+  bool exact, cache_f32, deterministic, no_mmap, validate;
 } pm_model_arguments;
 
 extern pm_model_arguments pm_model_args;
