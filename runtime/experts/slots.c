@@ -276,15 +276,34 @@ static bool find_coldest(const pm_slots *s, uint32_t class, uint32_t own, spot *
 // A change pays if the newcomer was clearly more in use than whom it displaces.
 static bool pays(const spot *hot, const spot *cold) { return hot->score / 2 > cold->score + USE / 4; }
 
+// A free slot of a table that has slots to spare; NOWHERE if there is none, or if table `own` has one itself.
+static uint32_t find_spare(const pm_slots *s, const class_state *k, uint32_t own) {
+  uint32_t found = PM_EXPERT_NOWHERE;
+  for (uint32_t i = 0; i < k->n; i++) {
+    if (k->slots[i].expert != FREE) continue;
+    if (k->slots[i].table == own) return PM_EXPERT_NOWHERE;
+    if (found == PM_EXPERT_NOWHERE && s->tables[k->slots[i].table].n_slot > floor_of(s, k)) found = i;
+  }
+  return found;
+}
+
+// A slot, free then, that the table of `hot` should have instead of another one, or NOWHERE.
+static uint32_t find_better_use(pm_slots *s, uint32_t class, const spot *hot) {
+  class_state *k = &s->classes[class];
+  spot cold = {0};
+  if (k->n_free) return pays(hot, &cold) ? find_spare(s, k, hot->table) : PM_EXPERT_NOWHERE;
+  if (!find_coldest(s, class, hot->table, &cold) || cold.table == hot->table || !pays(hot, &cold)) return PM_EXPERT_NOWHERE;
+  uint32_t slot = s->tables[cold.table].slot[cold.expert];
+  evict(s, k, slot);
+  return slot;
+}
+
 void pm_slots_next(pm_slots *s) {
   for (uint32_t c = 0; c < s->n_class; c++) {
-    class_state *k = &s->classes[c];
-    spot hot, cold;
-    if (k->n_free || !find_hottest(s, c, NULL, &hot) || !find_coldest(s, c, hot.table, &cold)) continue;
-    if (cold.table == hot.table || !s->tables[hot.table].admit || !pays(&hot, &cold)) continue;
-    uint32_t slot = s->tables[cold.table].slot[cold.expert];
-    evict(s, k, slot);
-    change_table(s, k, slot, hot.table);
+    spot hot;
+    if (!find_hottest(s, c, NULL, &hot) || !s->tables[hot.table].admit) continue;
+    uint32_t slot = find_better_use(s, c, &hot);
+    if (slot != PM_EXPERT_NOWHERE) change_table(s, &s->classes[c], slot, hot.table);
   }
 }
 
@@ -333,7 +352,8 @@ static void settle(pm_slots *s, const pm_slots_move *m, bool arrived) {
   table_state *t = &s->tables[m->table];
   class_state *k = &s->classes[t->class];
   t->coming[m->expert] = false;
-  if (m->slot >= k->n) return;  // the class has shrunk meanwhile
+  // The class may have shrunk meanwhile, and grown again.
+  if (m->slot >= k->n || k->slots[m->slot].expert != PENDING || k->slots[m->slot].table != m->table) return;
   if (arrived)
     give(s, k, m->slot, m->expert);
   else
