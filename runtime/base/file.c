@@ -251,19 +251,74 @@ static uint64_t system_number(const char *path, const char *key, uint64_t otherw
   return result;
 }
 
-// What a container may hold; UINT64_MAX without a limit ("max").
-static uint64_t container_limit(void) { return system_number("/sys/fs/cgroup/memory.max", "", UINT64_MAX); }
+// The group of processes (cgroups(7)) whose memory is limited together with ours: its folder, and the names that its version has for
+// things.
+typedef struct memory_group {
+  const char *limit, *used, *stat, *cached;
+  const char *root;
+  char folder[PATH_MAX];
+} memory_group;
+
+static const memory_group GROUP_V2 = {
+    .limit = "memory.max", .used = "memory.current", .stat = "memory.stat", .cached = "file ", .root = "/sys/fs/cgroup"};
+static const memory_group GROUP_V1 = {.limit = "memory.limit_in_bytes",
+                                      .used = "memory.usage_in_bytes",
+                                      .stat = "memory.stat",
+                                      .cached = "total_cache ",
+                                      .root = "/sys/fs/cgroup/memory"};
+
+// Lines are "number:controllers:/path"; version 2 has number 0 and no controllers. Without a namespace of its own a container sees a path
+// that is not mounted here: its limit is then at the root.
+static bool find_group(memory_group *g) {
+  FILE *f = fopen("/proc/self/cgroup", "r");
+  if (!f) return false;
+  char line[PATH_MAX];
+  bool found = false;
+  while (!found && fgets(line, sizeof line, f)) {
+    char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+    if (!path) continue;
+    *path++ = 0;
+    path[strcspn(path, "\n")] = 0;
+    bool v2 = !strcmp(line, "0:"), v1 = strstr(names, "memory");
+    if (!v2 && !v1) continue;
+    *g = v1 ? GROUP_V1 : GROUP_V2;
+    snprintf(g->folder, sizeof g->folder, "%s%s", g->root, strcmp(path, "/") ? path : "");
+    found = v1 || access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+  }
+  fclose(f);
+  return found;
+}
+
+static uint64_t group_number(const memory_group *g, const char *file, const char *key, uint64_t otherwise) {
+  char path[PATH_MAX + 32];
+  snprintf(path, sizeof path, "%s/%s", g->folder, file);
+  return system_number(path, key, otherwise);
+}
+
+// The least that the group and those around it may hold, and may still take; pages of files can be dropped. UINT64_MAX without a limit.
+static void container_limits(uint64_t *total, uint64_t *left) {
+  memory_group g;
+  *total = *left = UINT64_MAX;
+  if (!find_group(&g)) return;
+  for (;;) {
+    uint64_t limit = group_number(&g, g.limit, "", UINT64_MAX), used = group_number(&g, g.used, "", 0);
+    uint64_t cached = group_number(&g, g.stat, g.cached, 0), held = used > cached ? used - cached : 0;
+    if (limit < *total) *total = limit;
+    if (limit != UINT64_MAX && (limit > held ? limit - held : 0) < *left) *left = limit > held ? limit - held : 0;
+    char *slash = strrchr(g.folder, '/');
+    if (strlen(g.folder) <= strlen(g.root) || !slash) return;
+    *slash = 0;
+  }
+}
 
 uint64_t pm_memory_total(void) {
-  uint64_t total = system_number("/proc/meminfo", "MemTotal:", 0) * 1024, limit = container_limit();
-  return limit < total ? limit : total;
+  uint64_t all = system_number("/proc/meminfo", "MemTotal:", 0) * 1024, total, left;
+  container_limits(&total, &left);
+  return total < all ? total : all;
 }
 
 uint64_t pm_memory_available(void) {
-  uint64_t available = system_number("/proc/meminfo", "MemAvailable:", 0) * 1024, limit = container_limit();
-  if (limit == UINT64_MAX) return available;
-  uint64_t current = system_number("/sys/fs/cgroup/memory.current", "", 0);
-  uint64_t cached = system_number("/sys/fs/cgroup/memory.stat", "file ", 0);  // pages of files can be dropped
-  uint64_t held = current > cached ? current - cached : 0, left = limit > held ? limit - held : 0;
+  uint64_t available = system_number("/proc/meminfo", "MemAvailable:", 0) * 1024, total, left;
+  container_limits(&total, &left);
   return left < available ? left : available;
 }
