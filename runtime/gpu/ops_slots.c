@@ -61,12 +61,10 @@ static void record_resolve(pm_gpu_recorder *r, const pass *p) {
                                                .cost = 64.0 * n_expert});
 }
 
-// Blocks that a workgroup takes at a time, about 4 KiB of the file's row: a multiple of 16, chunks of a row as even as can be.
-static uint32_t chunk_blocks(uint32_t n_block, uint32_t block_bytes) {
-  uint32_t most = 4096 / block_bytes / 16 * 16;
-  if (most < 16) most = 16;
-  uint32_t n_chunk = pm_gpu_groups(n_block, most), even = pm_gpu_groups(n_block, n_chunk);
-  return pm_gpu_groups(even, 16) * 16;
+// Blocks that a workgroup takes at a time: about 4 KiB of the file's row, and a multiple of 16.
+static uint32_t chunk_blocks(uint32_t block_bytes) {
+  uint32_t n = 4096 / block_bytes / 16 * 16;
+  return n ? n : 16;
 }
 
 static void record_fill(pm_gpu_recorder *r, const pass *p, int matrix) {
@@ -74,7 +72,7 @@ static void record_fill(pm_gpu_recorder *r, const pass *p, int matrix) {
   const pm_tensor *w = pm_expert_matrix(p->a->experts, matrix);
   const pm_format *f = pm_format_get(w->type);
   const pm_gpu_traits *traits = pm_gpu_traits_of(r);
-  uint32_t n_block = (uint32_t)(w->ne[0] / f->block_elements), chunk = chunk_blocks(n_block, f->block_bytes);
+  uint32_t n_block = (uint32_t)(w->ne[0] / f->block_elements), chunk = chunk_blocks(f->block_bytes);
   pm_push_fill push = {
       .fills_at = pm_gpu_word(p->fills),
       .home_at = (uint32_t)pm_gpu_home_at(p->a->experts, matrix),
