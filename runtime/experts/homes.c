@@ -79,11 +79,12 @@ static uint32_t score_now(const pm_homes *h, uint32_t table, const expert *x) {
   return n < 32 ? x->score >> n : 0;
 }
 
-// Rows are counted one after the other, as if each had been a step.
-static void count_use(pm_homes *h, uint32_t table, const int32_t *ids, uint32_t n_row) {
+// Rows are counted one after the other, as if each had been a step. What has a slot is used there: its home cools down.
+static void count_use(pm_homes *h, uint32_t table, const int32_t *ids, uint32_t n_row, const uint32_t *slot) {
   for (uint32_t r = 0; r < n_row; r++, h->tokens[table]++)
-    for (uint32_t k = 0; k < h->n_used; k++) {
-      expert *x = expert_at(h, table, (uint32_t)ids[(size_t)r * h->n_used + k]);
+    for (uint32_t k = 0; k < h->n_used; k++, ids++) {
+      if (slot && slot[*ids] != PM_EXPERT_NOWHERE) continue;
+      expert *x = expert_at(h, table, (uint32_t)*ids);
       x->score = score_now(h, table, x) + PM_HOMES_USE;
       x->period = period_of(h, table);
     }
@@ -157,7 +158,7 @@ pm_status pm_homes_need(pm_homes *h, uint32_t table, const int32_t *ids, uint32_
     fills[(*n_fill)++] = (pm_homes_fill){e, i, old.table, old.expert};
     n_miss--;
   }
-  count_use(h, table, ids, n_row);
+  count_use(h, table, ids, n_row, slot);
   return PM_OK;
 }
 

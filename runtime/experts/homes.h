@@ -1,9 +1,10 @@
 // Who is in which home, when host memory has room for fewer records than there are experts: the policy alone. It sees only choices, so that
 // an offline replay of them makes the same decisions as the engine.
 //
-// Every expert has a score: one for each use, halved every 16 tokens of its table, whether tokens come one by one or as a prompt. A needed
-// expert that has no home takes a free one, or that of the lowest score; among equals the one whose table runs again last, because layers
-// come round in turn and plain LRU would throw out exactly what is needed next. What the running step needs of a layer is never thrown out.
+// Every expert has a score: one for each use of its home (not of a slot in a device's memory), halved every 16 tokens of its table, whether
+// tokens come one by one or as a prompt. A needed expert that has no home takes a free one, or that of the lowest score; among equals the
+// one whose table runs again last, because layers come round in turn and plain LRU would throw out exactly what is needed next. What the
+// running step needs of a layer is never thrown out.
 #ifndef PM_HOMES_H
 #define PM_HOMES_H
 

@@ -109,6 +109,19 @@ static void too_few(void **state) {
   pm_homes_destroy(h);
 }
 
+// Experts that a device has got slots for leave their homes to others in the end.
+static void slots_free_homes(void **state) {
+  (void)state;
+  pm_homes *h = make(ONE_CLASS, 1, 6);
+  pm_homes_fill fills[N_EXPERT];
+  uint32_t n_fill, n_hit, slot[N_EXPERT];
+  for (uint32_t e = 0; e < N_EXPERT; e++) slot[e] = e < 3 ? e : PM_EXPERT_NOWHERE;
+  for (int i = 0; i < 50; i++) assert_int_equal(pm_homes_need(h, 0, (int32_t[]){0, 1, 2}, 1, NULL, fills, &n_fill, &n_hit), PM_OK);
+  for (int i = 0; i < 100; i++) assert_int_equal(pm_homes_need(h, 0, (int32_t[]){0, 1, 3 + i % 6}, 1, slot, fills, &n_fill, &n_hit), PM_OK);
+  for (uint32_t e = 0; e < 9; e++) assert_int_equal(pm_homes_of(h, 0, e) == PM_EXPERT_NOWHERE, e < 3);
+  pm_homes_destroy(h);
+}
+
 static void seeds_the_hottest(void **state) {
   (void)state;
   uint32_t heat[N_TABLE * N_EXPERT];
@@ -184,7 +197,8 @@ static void failed_allocations(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_must_hold), cmocka_unit_test(too_few), cmocka_unit_test(seeds_the_hottest),
-                                     cmocka_unit_test(better_than_lru), cmocka_unit_test(failed_allocations)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(what_must_hold),   cmocka_unit_test(too_few),
+                                     cmocka_unit_test(slots_free_homes), cmocka_unit_test(seeds_the_hottest),
+                                     cmocka_unit_test(better_than_lru),  cmocka_unit_test(failed_allocations)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
