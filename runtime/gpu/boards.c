@@ -50,7 +50,8 @@ static pm_status lay_out(pm_gpu_boards *b) {
   words = (words + 3) / 4 * 4;
   if (words > UINT32_MAX / 4) PM_FAIL(PM_ERR_UNSUPPORTED, "the expert tables take more than 4 GiB");
   b->answer_at = (uint32_t)words;
-  b->board_bytes = 4 * words + x_bytes;
+  b->lists_at = 4 * words + x_bytes;
+  b->board_bytes = b->lists_at + 4ull * PM_GPU_LANES * PM_FILL_WORDS(PM_GPU_LANE_MOVES);
   b->weights_at = b->choice_bytes;
   b->x_at = b->weights_at + align_up(weight_bytes);
   b->choice_bytes = b->x_at + x_bytes;

@@ -5,6 +5,8 @@
 #include "heap.h"
 #include "place.h"
 
+enum { PM_GPU_LANES = 4, PM_GPU_LANE_MOVES = 32 };  // moves under way beside the steps: submissions, and moves of each
+
 typedef struct pm_gpu_table {
   const pm_op_experts_glu *glu;
   const pm_op_experts_down *down;
@@ -20,6 +22,7 @@ typedef struct pm_gpu_boards {
   const pm_program *program;
   pm_gpu_table *tables;                            // [n_table] of the program
   uint32_t answer_at;                              // words of binding 5: what the host computed, [few rows][d_model]
+  uint64_t lists_at;                               // bytes of binding 5's buffer: of moves (moves.h)
   uint64_t weights_at, x_at;                       // bytes of `choice`: what an ask is about, of few rows
   uint64_t board_bytes, choice_bytes;              // of the two buffers
   pm_gpu_buffer words;                             // binding 5

@@ -18,6 +18,7 @@ static void destroy(pm_backend *b) {
     if (g->descriptors) d->fn.vkDestroyDescriptorPool(d->handle, g->descriptors, NULL);
     pm_gpu_transfer_finish(d, &g->transfer);
     pm_gpu_gates_finish(d, &g->gates);
+    pm_gpu_moves_finish(d, &g->moves);
     for (uint32_t i = 0; i < PM_GPU_ARENAS; i++) pm_gpu_buffer_finish(d, &g->weights[i]);
     for (uint32_t i = 0; i < PM_GPU_KV_ARENAS; i++) pm_gpu_buffer_finish(d, &g->kv[i]);
     pm_gpu_buffer *rest[] = {&g->scratch, &g->tables, &g->step, &g->readback};
@@ -44,6 +45,7 @@ static pm_status record_dry(pm_gpu *g, const pm_program *p, bool want) {
     r.want = false;
     PM_TRY(pm_gpu_record_dry(&r, rows, pm_gpu_bucket_logits(p, rows, rows)));
   }
+  pm_gpu_moves_plan(&r);
   return PM_OK;
 }
 
@@ -216,7 +218,6 @@ static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_
   PM_TRY(status);
   PM_TRY(allocate(g));
   PM_TRY(make_set(g));
-  if (experts) PM_TRY(pm_gpu_gates_init(&g->device, &g->gates));
   PM_TRY(pm_team_create(0, &team));
   pm_gpu_pipelines_make(&g->device, &g->pipelines, team);
   status = pm_gpu_upload(g, team, progress, user);
@@ -224,6 +225,9 @@ static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_
   PM_TRY(status);
   pm_gpu_boards_write(&g->boards, &g->plan, false, true);
   PM_TRY(record_common(g));
+  pm_gpu_recorder recorder = pm_gpu_recorder_of(g);
+  if (experts) PM_TRY(pm_gpu_gates_init(&g->device, &g->gates));
+  if (experts) PM_TRY(pm_gpu_moves_init(&g->moves, &recorder));
   return pm_gpu_device_check(&g->device);
 }
 
@@ -282,6 +286,19 @@ static const int32_t *chosen(pm_backend *b, uint32_t table) {
   return g->boards.plan ? pm_gpu_boards_chosen(&g->boards, table) : NULL;
 }
 
+static pm_status move(pm_backend *b, const pm_expert_move *moves, uint32_t n, uint64_t *ticket) {
+  pm_gpu *g = (pm_gpu *)b;
+  PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_gpu_moves_submit(&g->device, &g->moves, &g->boards, &g->plan, moves, n));
+  *ticket = g->moves.ticket;
+  return PM_OK;
+}
+
+static bool moved(pm_backend *b, uint64_t ticket) {
+  pm_gpu *g = (pm_gpu *)b;
+  return pm_gpu_moves_passed(&g->device, &g->moves, ticket);
+}
+
 static pm_memory_use memory(const pm_backend *b) {
   const pm_gpu *g = (const pm_gpu *)b;
   return (pm_memory_use){
@@ -315,6 +332,8 @@ static const pm_backend_ops gpu_ops = {
     .read = read,
     .home = home,
     .chosen = chosen,
+    .move = move,
+    .moved = moved,
     .memory = memory,
     .counters = counters,
 };

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "boards.h"
 #include "gates.h"
+#include "moves.h"
 #include "place.h"
 #include "recorder.h"
 #include "transfer.h"
@@ -14,8 +15,8 @@ enum { PM_GPU_BUCKETS = 33 };  // row counts 1, 2, 4, ... 2^32
 // One batch of a submission: what it waits for, what it says when it is done.
 typedef struct pm_gpu_batch {
   VkTimelineSemaphoreSubmitInfo values;
-  VkSemaphore wait, signals[2];
-  uint64_t wait_value, signal_values[2];
+  VkSemaphore waits[2], signals[2];
+  uint64_t wait_values[2], signal_values[2];
 } pm_gpu_batch;
 
 // The pieces that the running step takes, in order, and room to submit them; as many as the largest recording has, and one.
@@ -36,7 +37,8 @@ typedef struct pm_gpu {
   pm_gpu_plan plan;
   pm_gpu_temps temps;
   pm_gpu_boards boards;
-  pm_gpu_gates gates;  // with boards only
+  pm_gpu_gates gates;  // these two: with a plan of the experts only
+  pm_gpu_moves moves;
 
   pm_gpu_buffer weights[PM_GPU_ARENAS], kv[PM_GPU_KV_ARENAS], scratch, tables;
   pm_gpu_buffer step;      // of the running step, shaders/abi/step.h
@@ -62,7 +64,9 @@ pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) PM
 // upload.c: fills the weights and expert tables, zeroes cache and scratch.
 pm_status pm_gpu_upload(pm_gpu *g, pm_team *team, pm_progress_fn *progress, void *user) PM_MUST_USE;
 
-// submit.c: a recording for a step of that many rows, made if need be; and a step from its first byte to its last.
+// submit.c: a recorder of this program; a recording for a step of that many rows, made if need be; and a step from its first byte to its
+// last.
+pm_gpu_recorder pm_gpu_recorder_of(pm_gpu *g);
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) PM_MUST_USE;
 pm_status pm_gpu_run_step(pm_gpu *g, const pm_step *step) PM_MUST_USE;
 

@@ -174,10 +174,10 @@ void pm_gpu_device_finish(pm_gpu_device *d) {
 
 // ---- commands, submissions, tickets ----
 
-pm_status pm_gpu_commands_begin(pm_gpu_device *d, VkCommandBuffer *commands) {
+pm_status pm_gpu_commands_begin(pm_gpu_device *d, VkCommandPool pool, VkCommandBuffer *commands) {
   if (!*commands) {
     VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                        .commandPool = d->pool,
+                                        .commandPool = pool,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
     PM_GPU(d, d->fn.vkAllocateCommandBuffers(d->handle, &info, commands), "vkAllocateCommandBuffers");
@@ -192,8 +192,8 @@ pm_status pm_gpu_commands_end(pm_gpu_device *d, VkCommandBuffer commands) {
   return PM_OK;
 }
 
-void pm_gpu_commands_free(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n) {
-  if (n) d->fn.vkFreeCommandBuffers(d->handle, d->pool, n, commands);
+void pm_gpu_commands_free(pm_gpu_device *d, VkCommandPool pool, VkCommandBuffer commands) {
+  d->fn.vkFreeCommandBuffers(d->handle, pool, 1, &commands);
 }
 
 pm_status pm_gpu_submit(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n) {

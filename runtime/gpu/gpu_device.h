@@ -41,10 +41,10 @@ pm_status pm_gpu_device_fail(pm_gpu_device *d, VkResult result, const char *what
     if (pm_gpu_result_ != VK_SUCCESS) return pm_gpu_device_fail((d), pm_gpu_result_, (what)); \
   } while (0)
 
-// A primary command buffer of the device's pool, ready to record; it may be recorded again later.
-pm_status pm_gpu_commands_begin(pm_gpu_device *d, VkCommandBuffer *commands) PM_MUST_USE;  // allocates when *commands is NULL
+// A primary command buffer of a pool, ready to record; it may be recorded again later. Allocates when *commands is NULL.
+pm_status pm_gpu_commands_begin(pm_gpu_device *d, VkCommandPool pool, VkCommandBuffer *commands) PM_MUST_USE;
 pm_status pm_gpu_commands_end(pm_gpu_device *d, VkCommandBuffer commands) PM_MUST_USE;
-void pm_gpu_commands_free(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n);
+void pm_gpu_commands_free(pm_gpu_device *d, VkCommandPool pool, VkCommandBuffer commands);
 
 // How long the device may be silent before it is given up.
 double pm_gpu_answer_seconds(const pm_gpu_device *d);

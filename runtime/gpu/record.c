@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "board.h"
 #include "memory.h"
 #include "ops.h"
 #include "place.h"
@@ -159,7 +160,7 @@ static void record_full_barrier(pm_gpu_recorder *r) {
 static pm_status begin_piece(pm_gpu_recorder *r) {
   if (r->commands) return PM_OK;
   PM_TRY(grow_pieces(r->out));
-  PM_TRY(pm_gpu_commands_begin(r->device, &r->commands));
+  PM_TRY(pm_gpu_commands_begin(r->device, r->pool, &r->commands));
   r->out->pieces[r->out->n_piece++] = (pm_gpu_piece){.commands = r->commands, .when = r->when, .table = r->table, .wave = r->wave};
   r->bound = VK_NULL_HANDLE;
   r->device->fn.vkCmdBindDescriptorSets(r->commands, VK_PIPELINE_BIND_POINT_COMPUTE, r->pipelines->layout, 0, 1, &r->set, 0, NULL);
@@ -259,13 +260,17 @@ static void record_answer(pm_gpu_recorder *r, const pm_op_experts_down *a) {
 
 // ---- programs ----
 
-static pm_status run_ops(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
-  *out = (pm_gpu_recording){.rows = rows, .logits = logits};
+static void begin(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
+  *out = (pm_gpu_recording){.pool = r->pool, .rows = rows, .logits = logits};
   r->out = out;
   r->commands = NULL;
   r->hazards = (pm_gpu_hazards){0};
   r->error = PM_OK;
   r->when = PM_GPU_ALWAYS;
+}
+
+static pm_status run_ops(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
+  begin(r, rows, logits, out);
   for (uint32_t i = 0; i < r->program->n_op && !r->error; i++) {
     const pm_op *op = &r->program->ops[i];
     if (op->kind == PM_OP_EXPERTS_GLU) record_ask(r, op->experts_glu.experts);
@@ -288,8 +293,22 @@ pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logi
   return end_piece(r);
 }
 
+pm_status pm_gpu_record_move(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill, uint64_t list_at,
+                             pm_gpu_recording *out) {
+  VkBufferCopy list = {.srcOffset = list_at, .dstOffset = fills->place.offset, .size = 4ull * PM_FILL_WORDS(n_fill)};
+  begin(r, 1, 1, out);
+  PM_TRY(begin_piece(r));
+  record_full_barrier(r);
+  r->device->fn.vkCmdCopyBuffer(r->commands, r->boards->words.handle, r->scratch, 1, &list);
+  record_full_barrier(r);
+  pm_gpu_record_fills(r, t, fills, n_fill);
+  if (r->error) return pm_fail(r->error, "%s", r->message);
+  record_full_barrier(r);
+  return end_piece(r);
+}
+
 void pm_gpu_recording_finish(pm_gpu_device *d, pm_gpu_recording *out) {
-  for (uint32_t i = 0; i < out->n_piece; i++) pm_gpu_commands_free(d, &out->pieces[i].commands, 1);
+  for (uint32_t i = 0; i < out->n_piece; i++) pm_gpu_commands_free(d, out->pool, out->pieces[i].commands);
   pm_free(out->pieces);
   *out = (pm_gpu_recording){0};
 }

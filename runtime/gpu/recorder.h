@@ -17,6 +17,7 @@ typedef struct pm_gpu_piece {
 
 // A program recorded for up to `rows` rows, cut into pieces that may be submitted one by one or together.
 typedef struct pm_gpu_recording {
+  VkCommandPool pool;
   uint32_t rows, logits;
   pm_gpu_piece *pieces;
   uint32_t n_piece, capacity;
@@ -38,6 +39,7 @@ struct pm_gpu_recorder {
   pm_gpu_temps *temps;
   const pm_gpu_boards *boards;
   VkDescriptorSet set;
+  VkCommandPool pool;
   VkBuffer scratch;
   double piece_cost;         // a piece ends when its cost passes this: the finest cut that submissions can make
   bool dry;                  // sizes temps and finds kernels; records nothing
@@ -58,6 +60,9 @@ pm_status pm_gpu_record_dry(pm_gpu_recorder *r, uint32_t rows, uint32_t logits) 
 
 // Records the program into `out`, which pm_gpu_recording_finish frees also after a failure.
 pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) PM_MUST_USE;
+// Records the fills of a list (ops.h) that is copied from byte list_at of the boards' buffer, as one piece.
+pm_status pm_gpu_record_move(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill, uint64_t list_at,
+                             pm_gpu_recording *out) PM_MUST_USE;
 void pm_gpu_recording_finish(pm_gpu_device *d, pm_gpu_recording *out);
 
 #endif

@@ -48,17 +48,22 @@ void pm_gpu_run_finish(pm_gpu_run *run) {
   *run = (pm_gpu_run){0};
 }
 
+pm_gpu_recorder pm_gpu_recorder_of(pm_gpu *g) {
+  return (pm_gpu_recorder){.device = &g->device,
+                           .pipelines = &g->pipelines,
+                           .program = g->program,
+                           .temps = &g->temps,
+                           .boards = &g->boards,
+                           .set = g->set,
+                           .pool = g->device.pool,
+                           .scratch = g->scratch.handle,
+                           .piece_cost = g->piece_cost};
+}
+
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) {
   pm_gpu_recording *r = *out = &g->recordings[n_logit > 1][bucket_index(n_row)];
   if (r->rows) return PM_OK;
-  pm_gpu_recorder recorder = {.device = &g->device,
-                              .pipelines = &g->pipelines,
-                              .program = g->program,
-                              .temps = &g->temps,
-                              .boards = &g->boards,
-                              .set = g->set,
-                              .scratch = g->scratch.handle,
-                              .piece_cost = g->piece_cost};
+  pm_gpu_recorder recorder = pm_gpu_recorder_of(g);
   pm_status status = pm_gpu_record_program(&recorder, pm_gpu_bucket_rows(g->program, n_row),
                                            pm_gpu_bucket_logits(g->program, n_row, n_logit), r);
   if (!status) status = reserve(&g->step_run, r->n_piece + 1);
@@ -102,7 +107,7 @@ static pm_status record_readback(pm_gpu *g, uint32_t n_logit, uint32_t n_row) {
   if (g->readback_commands && g->readback_logits == n_logit && g->readback_rows == n_row) return PM_OK;
   pm_gpu_device *d = &g->device;
   g->readback_logits = g->readback_rows = UINT32_MAX;
-  PM_TRY(pm_gpu_commands_begin(d, &g->readback_commands));
+  PM_TRY(pm_gpu_commands_begin(d, d->pool, &g->readback_commands));
   VkMemoryBarrier before = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                             .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                             .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
@@ -159,7 +164,7 @@ static pm_status choose_pieces(pm_gpu *g, const pm_gpu_recording *r, const pm_st
 
 // Pieces [first, end) as batches of one submission; its ticket is d->ticket afterwards.
 static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
-  static const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+  static const VkPipelineStageFlags stages[2] = {VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT};
   pm_gpu_device *d = &g->device;
   pm_gpu_run *run = &g->step_run;
   uint32_t n = 0;
@@ -167,22 +172,21 @@ static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
   for (uint32_t i = first; i < end; n++) {
     pm_gpu_batch *b = &run->batches[n];
     *b = (pm_gpu_batch){.values = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-                                   .pWaitSemaphoreValues = &b->wait_value,
+                                   .pWaitSemaphoreValues = b->wait_values,
                                    .pSignalSemaphoreValues = b->signal_values}};
     VkSubmitInfo *info = &run->infos[n];
     *info = (VkSubmitInfo){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                            .pNext = &b->values,
-                           .pWaitSemaphores = &b->wait,
-                           .pWaitDstStageMask = &stages,
+                           .pWaitSemaphores = b->waits,
+                           .pWaitDstStageMask = stages,
                            .pSignalSemaphores = b->signals,
                            .pCommandBuffers = run->commands + i};
     pm_gpu_when when = run->pieces[i].when;
-    if (when == PM_GPU_WAITED || when == PM_GPU_JOINED) {
-      b->wait = when == PM_GPU_WAITED ? g->gates.gone : g->gates.joined;
-      b->wait_value = run->gates[i];
-      info->waitSemaphoreCount = b->values.waitSemaphoreValueCount = 1;
-    }
-    uint32_t start = i, n_signal = 0;
+    uint32_t start = i, n_wait = 0, n_signal = 0;
+    if (i == 0 && g->moves.ordered < g->moves.seen) b->waits[n_wait] = g->moves.passed, b->wait_values[n_wait++] = g->moves.seen;
+    if (when == PM_GPU_WAITED) b->waits[n_wait] = g->gates.gone, b->wait_values[n_wait++] = run->gates[i];
+    if (when == PM_GPU_JOINED) b->waits[n_wait] = g->gates.joined, b->wait_values[n_wait++] = run->gates[i];
+    info->waitSemaphoreCount = b->values.waitSemaphoreValueCount = n_wait;
     do i++;
     while (i < end && run->pieces[i - 1].when != PM_GPU_ASKED && run->pieces[i].when != PM_GPU_WAITED &&
            run->pieces[i].when != PM_GPU_JOINED);
@@ -193,6 +197,7 @@ static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
   }
   PM_GPU(d, d->fn.vkQueueSubmit(d->queue, n, run->infos, VK_NULL_HANDLE), "vkQueueSubmit");
   d->ticket = ticket;
+  g->moves.ordered = g->moves.seen;
   g->counters.submissions++;
   return PM_OK;
 }

@@ -23,7 +23,7 @@ static pm_status begin(pm_gpu_device *d, pm_gpu_transfer *t) {
   if (t->recording) return PM_OK;
   PM_TRY(pm_gpu_wait(d, t->halves[t->half].ticket));
   VkCommandBuffer *commands = &t->halves[t->half].commands;
-  PM_TRY(pm_gpu_commands_begin(d, commands));
+  PM_TRY(pm_gpu_commands_begin(d, d->pool, commands));
   barrier(d, *commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
           VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT,
           VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
