@@ -363,7 +363,8 @@ static int remove_folder(void **state) {
   return 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
       {"equal at every budget: pebble", equal_at_every_budget, NULL, NULL, (void *)"pebble"},
       {"equal at every budget: mini-v3", equal_at_every_budget, NULL, NULL, (void *)"mini-v3.gguf"},
