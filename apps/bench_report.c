@@ -1,5 +1,6 @@
 #include "bench_report.h"
 
+#include "expert_report.h"
 #include "json_writer.h"
 #include "terminal.h"
 #include "text_buffer.h"
@@ -32,11 +33,10 @@ void pm_bench_print_row(const pm_bench_row *row) {
 }
 
 void pm_bench_print_tail(const pm_bench_report *r) {
-  const pumice_model_info *i = &r->info;
   printf("\nmedian of %u; dispatches, barriers, submissions and allocations are per token\n", r->repeat);
-  printf("memory    weights %s, and %s mapped from the file, cache %s, scratch %s, staging %s; peak of the process %s\n",
-         pm_bytes_text(i->bytes_weights), pm_bytes_text(i->bytes_weights_mapped), pm_bytes_text(i->bytes_kv),
-         pm_bytes_text(i->bytes_scratch), pm_bytes_text(i->bytes_staging), pm_bytes_text(r->peak_rss));
+  pm_print_memory(stdout, r->model);
+  printf("process   at most %s\n", pm_bytes_text(r->peak_rss));
+  pm_print_experts(stdout, r->model, &r->experts_before, r->n_single);
   printf("J/token   n/a (%s)\n", no_energy);
   printf("logits    %016llx\n", (unsigned long long)r->logits_hash);
 }
@@ -59,12 +59,14 @@ static void write_row(pm_json *j, const pm_bench_row *row) {
 
 static void write_memory(pm_json *j, const pm_bench_report *r) {
   pm_json_begin(j, "memory", '{');
-  pm_json_uint(j, "weights", r->info.bytes_weights);
-  pm_json_uint(j, "weights_mapped", r->info.bytes_weights_mapped);
-  pm_json_uint(j, "cache", r->info.bytes_kv);
-  pm_json_uint(j, "scratch", r->info.bytes_scratch);
-  pm_json_uint(j, "staging", r->info.bytes_staging);
+  pm_json_memory(j, r->model);
   pm_json_uint(j, "peak_rss", r->peak_rss);
+  pm_json_end(j, '}');
+}
+
+static void write_experts(pm_json *j, const pm_bench_report *r) {
+  pm_json_begin(j, "experts", '{');
+  pm_json_experts(j, r->model, &r->experts_before, r->n_single);
   pm_json_end(j, '}');
 }
 
@@ -94,6 +96,7 @@ void pm_bench_print_json(const pm_bench_report *r) {
   for (uint32_t k = 0; k < r->n_row; k++) write_row(&j, &r->rows[k]);
   pm_json_end(&j, ']');
   write_memory(&j, r);
+  write_experts(&j, r);
   pm_json_null(&j, "joules_per_token");
   pm_json_text(&j, "joules_per_token_reason", no_energy);
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->logits_hash);

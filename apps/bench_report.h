@@ -21,6 +21,9 @@ typedef struct pm_bench_report {
   uint64_t logits_hash, peak_rss;
   pm_bench_row rows[16 * 32];
   uint32_t n_row;
+  const pumice_model *model;
+  pumice_expert_stats experts_before;  // the tokens that were evaluated one by one
+  uint64_t n_single;
 } pm_bench_report;
 
 // As text: the head before measuring, each row when it is there, the rest in the end.

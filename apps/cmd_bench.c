@@ -65,6 +65,11 @@ static pumice_counters counters(const bench *b) {
 
 static pumice_status measure(bench *b, pm_bench_row *row) {
   double speed[MAX_REPEAT];
+  if (!row->prompt) {  // what is said of experts in the end is said of the newest row of single tokens
+    b->report.experts_before = (pumice_expert_stats)PUMICE_INIT(pumice_expert_stats);
+    pumice_model_get_expert_stats(b->model, &b->report.experts_before);
+    b->report.n_single = (uint64_t)row->n * (args.repeat + 1);
+  }
   for (uint32_t i = 0; i <= args.repeat; i++) {
     pumice_status status = go_to_depth(b, row->depth);
     if (status != PUMICE_OK) return status;
@@ -166,6 +171,7 @@ static int load(bench *b, const char *path, const pm_text *text) {
   if (!code) code = pm_failed(pumice_session_create(b->model, &b->session));
   if (!code) code = pm_failed(pumice_session_eval(b->session, b->tokens, 1, NULL, NULL));
   b->report.first_token_seconds = pm_seconds() - began;
+  b->report.model = b->model;
   pumice_model_get_info(b->model, &b->report.info);
   if (code || n_needed() <= b->report.info.n_ctx) return code;
   return pm_wrong_use(&pm_cmd_bench, "the measurements need a context of %zu tokens, and there are %u", n_needed(), b->report.info.n_ctx);

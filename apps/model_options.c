@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "expert_report.h"
 #include "terminal.h"
 
 pm_model_arguments pm_model_args;
@@ -21,6 +22,11 @@ static const pm_option model_rows[] = {
     {"ram", 0, "BYTES", PM_BYTES, &pm_model_args.ram, "host memory that may be used (default: what is free)"},
     {"deterministic", 0, NULL, PM_FLAG, &pm_model_args.deterministic,
      "the processor computes no experts for a card: the same results however much memory there is"},
+    {"experts", 0, "MODE", PM_TEXT, &pm_model_args.experts,
+     "how experts outside the card's memory are reached: auto (default), stream, assist, split, layers (whole layers stay there)"},
+    {"sim-vram", 0, "BYTES", PM_BYTES, &pm_model_args.sim_vram, "take the device for a card with so much memory of its own"},
+    {"sim-link", 0, "GBPS[,US]", PM_TEXT, &pm_model_args.sim_link,
+     "and behind a link of so many gigabytes per second, with a latency in microseconds: for measurements without a card"},
     {"exact", 0, NULL, PM_FLAG, &pm_model_args.exact, "float activations and a 32-bit cache: slower, for comparisons"},
     {"cache-f32", 0, NULL, PM_FLAG, &pm_model_args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"no-mmap", 0, NULL, PM_FLAG, &pm_model_args.no_mmap, "read the file into memory instead of mapping it"},
@@ -143,6 +149,13 @@ static void print_note(const pumice_model *model) {
   pumice_model_info info = PUMICE_INIT(pumice_model_info);
   pumice_model_get_info(model, &info);
   if (*info.note) fprintf(stderr, "pumice: %s\n", info.note);
+  pumice_expert_stats stats = PUMICE_INIT(pumice_expert_stats);
+  pumice_model_get_expert_stats(model, &stats);
+  if (!stats.tiered) return;
+  fprintf(stderr, "pumice: %llu of %llu experts have room in %s memory", (unsigned long long)(stats.n_slot ? stats.n_slot : stats.n_home),
+          (unsigned long long)stats.n_expert, stats.n_slot ? "the card's" : "this machine's");
+  if (stats.n_home < stats.n_expert) fprintf(stderr, ", others are read from disk when they are needed");
+  fprintf(stderr, "; memory is as planned within %.1f %%\n", 100 * pm_memory_error(model));
 }
 
 // Messages about a file begin with its path; what else goes wrong while a device was asked for is probably the device's.
@@ -153,11 +166,25 @@ static int open_failed(const char *path, pumice_status status) {
   return asked && !about_file && status != PUMICE_ERR_MEMORY ? fail_with(status, device_hint) : pm_failed(status);
 }
 
+// "GBPS" or "GBPS,MICROSECONDS".
+static bool read_link(const char *text, double *gbps, double *latency) {
+  char rest[2];
+  int n = sscanf(text, "%lf,%lf%1s", gbps, latency, rest);
+  if (n == 1) n = sscanf(text, "%lf%1s", gbps, rest);
+  return (n == 1 || n == 2) && *gbps > 0 && *gbps < 1e6 && *latency >= 0 && *latency < 1e9;
+}
+
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
   *model = NULL;
   int code = pm_model_check_path(path);
   if (code) return code;
   const pm_model_arguments *a = &pm_model_args;
+  double gbps = 0, latency = 0;
+  if (a->sim_link && !read_link(a->sim_link, &gbps, &latency)) {
+    fprintf(stderr, "pumice: --sim-link takes gigabytes per second, or these and microseconds, e.g. 0.5 or 0.5,20; not '%s'\n",
+            a->sim_link);
+    return PM_EXIT_WRONG_USE;
+  }
   pumice_model_options options = {.size = sizeof options,
                                   .device = a->device,
                                   .n_ctx = a->ctx ? a->ctx : ctx,
@@ -171,6 +198,10 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
                                   .vram_limit = a->vram,
                                   .ram_limit = a->ram,
                                   .deterministic = a->deterministic,
+                                  .experts = a->experts,
+                                  .sim_vram = a->sim_vram,
+                                  .sim_link_gbps = gbps,
+                                  .sim_link_latency_us = latency,
                                   .progress = pm_progress,
                                   .trace_path = a->trace};
   code = open_failed(path, pumice_model_open(path, &options, model));

@@ -8,8 +8,9 @@
 typedef struct pm_model_arguments {
   const char *device;
   const char *trace;
+  const char *experts, *sim_link;
   uint32_t ctx, threads, batch;  // 0 = the library's choice
-  uint64_t vram, ram;            // bytes that may be used; 0 = what is free
+  uint64_t vram, ram, sim_vram;  // bytes that may be used; 0 = what is free; sim_vram: 0 = the device's own
   bool exact, cache_f32, deterministic, no_mmap, validate;
 } pm_model_arguments;
 

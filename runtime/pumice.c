@@ -154,6 +154,7 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
                       .vram_limit = o.vram_limit,
                       .ram_limit = o.ram_limit,
                       .sim_vram = o.sim_vram,
+                      .experts = o.experts,
                       .sim_link = {.rate = o.sim_link_gbps * 1e9, .latency = o.sim_link_latency_us * 1e-6},
                       .cache_dir = o.cache_dir,
                       .trace_path = o.trace_path,
@@ -218,7 +219,7 @@ void pumice_model_get_info(const pumice_model *model, pumice_model_info *info) {
   snprintf(i.file_type, sizeof i.file_type, "%s", main_format(e->file));
   snprintf(i.device, sizeof i.device, "%s", e->device);
   snprintf(i.driver, sizeof i.driver, "%s", e->driver);
-  snprintf(i.note, sizeof i.note, "%s", e->note);
+  snprintf(i.note, sizeof i.note, "%s", *e->note ? e->note : e->plan.note);
   if (e->chat) snprintf(i.chat_format, sizeof i.chat_format, "%s", pm_chat_format_name(e->chat));
   for (uint64_t k = 0; k < pm_model_file_n_tensor(e->file); k++) {
     const uint64_t *ne = pm_model_file_tensor(e->file, k)->ne;
@@ -235,6 +236,60 @@ void pumice_model_get_counters(const pumice_model *model, pumice_counters *count
                        .barriers = b.barriers,
                        .allocations = pm_alloc_count() - model->allocations};
   copy_out(counters, &c, sizeof c);
+}
+
+void pumice_model_memory(const pumice_model *model, pumice_memory_fn *fn, void *user) {
+  const pm_engine *e = model->engine;
+  pm_memory_use use = e->backend->ops->memory(e->backend);
+  pm_plan_kind kinds[PM_PLAN_KINDS];
+  pm_plan_kinds(&e->plan, &use, kinds);
+  for (int i = 0; i < PM_PLAN_KINDS; i++) fn(user, kinds[i].name, kinds[i].planned, kinds[i].actual);
+}
+
+void pumice_model_get_expert_stats(const pumice_model *model, pumice_expert_stats *stats) {
+  const pm_engine *e = model->engine;
+  pm_backend_counters b = e->backend->ops->counters(e->backend);
+  pm_experts_report r = e->experts ? pm_experts_look(e->experts) : (pm_experts_report){0};
+  bool device = e->experts && e->plan.mode != PM_PLAN_CPU;
+  pumice_expert_stats s = {.simulated = e->simulated,
+                           .tiered = e->plan.tiered,
+                           .n_expert = (uint64_t)e->program.n_table * e->model.config.n_expert,
+                           .hits = r.few.fate[PM_EXPERT_HIT],
+                           .fills = r.few.fate[PM_EXPERT_VICTIM],
+                           .passes = r.few.fate[PM_EXPERT_RING],
+                           .host = r.few.fate[PM_EXPERT_HOST],
+                           .prompt_hits = r.many.fate[PM_EXPERT_HIT],
+                           .prompt_passes = r.many.fate[PM_EXPERT_RING],
+                           .link_bytes = r.link_bytes,
+                           .prompt_link_bytes = r.prompt_link_bytes,
+                           .move_bytes = r.move_bytes,
+                           .disk_hits = r.store.hits,
+                           .disk_misses = r.store.misses,
+                           .disk_bytes = r.store.bytes,
+                           .asks = b.asks,
+                           .ask_seconds = b.ask_seconds,
+                           .answer_seconds = r.answer_seconds,
+                           .end_seconds = b.wait_seconds,
+                           .disk_seconds = r.store.seconds,
+                           .fill_seconds = r.pace.fill,
+                           .host_seconds = r.pace.host,
+                           .layer_seconds = r.pace.ask};
+  for (uint32_t c = 0; c < e->plan.experts.n_class; c++)
+    s.n_slot += e->plan.experts.classes[c].n_slot, s.n_home += e->plan.experts.classes[c].n_home;
+  snprintf(s.mode, sizeof s.mode, "%s", device ? pm_pace_way_name(r.pace.way) : pm_plan_mode_name(e->plan.mode));
+  copy_out(stats, &s, sizeof s);
+}
+
+void pumice_model_expert_layers(const pumice_model *model, pumice_expert_layer_fn *fn, void *user) {
+  const pm_engine *e = model->engine;
+  if (!e->experts || e->plan.mode == PM_PLAN_CPU) return;
+  for (uint32_t t = 0; t < e->program.n_table; t++) {
+    pm_experts_table x = pm_experts_look_table(e->experts, t);
+    const uint64_t *fate = x.few.fate;
+    pm_pace_way way = !x.choice.assist ? PM_PACE_STREAM : x.choice.n_ring ? PM_PACE_SPLIT : PM_PACE_ASSIST;
+    fn(user, e->model.config.n_layer - e->program.n_table + t, pm_pace_way_name(way), x.choice.n_ring, fate[PM_EXPERT_HIT],
+       fate[PM_EXPERT_VICTIM] + fate[PM_EXPERT_RING] + fate[PM_EXPERT_HOST]);
+  }
 }
 
 // ---- files ----

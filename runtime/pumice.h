@@ -99,6 +99,9 @@ typedef struct pumice_model_options {
   // second and such a latency; 0 = as it is.
   uint64_t sim_vram;
   double sim_link_gbps, sim_link_latency_us;
+  // How experts without a slot are served, for comparisons: NULL or "auto"; "stream", "assist", "split" (as in pumice_plan_info.mode);
+  // "layers": whole layers have slots, as many as fit, and the processor computes the others for good.
+  const char *experts;
   const char *trace_path;  // record there which experts every step chose, for pumice_replay; NULL = no
 } pumice_model_options;
 
@@ -123,6 +126,9 @@ typedef struct pumice_counters {  // since the model was opened
 PUMICE_API pumice_status pumice_model_open(const char *path, const pumice_model_options *options, pumice_model **out);
 PUMICE_API void pumice_model_close(pumice_model *model);  // close its sessions first; NULL is fine
 PUMICE_API void pumice_model_get_info(const pumice_model *model, pumice_model_info *info);
+// Calls back for each kind of memory with the bytes that were planned (pumice_plan) and that are there.
+typedef void pumice_memory_fn(void *user, const char *purpose, uint64_t planned, uint64_t actual);
+PUMICE_API void pumice_model_memory(const pumice_model *model, pumice_memory_fn *fn, void *user);
 PUMICE_API void pumice_model_get_counters(const pumice_model *model, pumice_counters *counters);
 
 // ---- files without running them ------------------------------------------------------------------------------------
@@ -189,6 +195,31 @@ PUMICE_API pumice_status pumice_plan(const char *path, const pumice_plan_options
                                      void *user);
 
 // ---- experts -------------------------------------------------------------------------------------------------------
+
+// How experts were reached since the model was opened, in numbers of distinct experts of a step and layer. All zero, and the mode
+// "resident" or "processor", where every expert lies where it is used.
+typedef struct pumice_expert_stats {
+  uint32_t size;
+  char mode[32];                      // taken now: as in pumice_plan_info
+  bool simulated;                     // the card's memory or its link is
+  bool tiered;                        // not every expert lies where it is used; the counts below are 0 otherwise
+  uint64_t n_expert, n_slot, n_home;  // experts of all layers, and those that there is room for in slots and in host memory
+  // Steps of up to 8 tokens: found in slots; brought into slots; brought for one step; computed by the processor.
+  uint64_t hits, fills, passes, host;
+  uint64_t prompt_hits, prompt_passes;                 // larger steps
+  uint64_t link_bytes, prompt_link_bytes, move_bytes;  // that steps of up to 8 tokens waited for, larger ones; and brought beside them
+  uint64_t disk_hits, disk_misses, disk_bytes;         // of records in host memory, where not all of them are
+  uint64_t asks;                                       // layers in which the device asked the processor
+  double ask_seconds, answer_seconds, end_seconds;     // the processor: waiting to be asked, computing, waiting for the end of steps
+  double disk_seconds;                                 // waiting for reads
+  double fill_seconds, host_seconds, layer_seconds;    // what one more fill, record and asking layer cost a token, as learned
+} pumice_expert_stats;
+PUMICE_API void pumice_model_get_expert_stats(const pumice_model *model, pumice_expert_stats *stats);
+
+// Calls back for each layer with experts: how its misses are served now, how many of them the device may stream, and its hits and misses
+// (steps of up to 8 tokens).
+typedef void pumice_expert_layer_fn(void *user, uint32_t layer, const char *mode, uint32_t n_stream, uint64_t hits, uint64_t misses);
+PUMICE_API void pumice_model_expert_layers(const pumice_model *model, pumice_expert_layer_fn *fn, void *user);
 
 typedef struct pumice_trace_info {  // of a file that pumice_model_options.trace_path asked for
   uint32_t size;

@@ -33,20 +33,43 @@ static pm_status make_plan(pm_engine *e, const pm_engine_desc *d, bool cpu, uint
   if (d->sim_link.rate > 0) desc.machine.link_rate = d->sim_link.rate, desc.machine.link_latency = d->sim_link.latency;
   pm_plan_finish(&e->plan);
   PM_TRY(pm_plan_make(&desc, &e->plan));
-  e->machine = desc.machine;
+  e->machine = desc.machine, e->simulated = is_simulated(d);
   if (!e->plan.fits) PM_FAIL(PM_ERR_MEMORY, "%s", e->plan.reason);
   return PM_OK;
 }
 
+// How misses may be served, by name.
+static const struct {
+  const char *name;
+  uint32_t ways;
+  bool whole_layers;
+} modes[] = {
+    {"auto", (1 << PM_PACE_WAYS) - 1, false}, {"stream", 1 << PM_PACE_STREAM, false}, {"assist", 1 << PM_PACE_ASSIST, false},
+    {"split", 1 << PM_PACE_SPLIT, false},     {"layers", 1 << PM_PACE_ASSIST, true},
+};
+enum { N_MODE = sizeof modes / sizeof *modes };
+
+static pm_status find_mode(const pm_engine_desc *d, size_t *mode) {
+  const char *name = d->experts ? d->experts : "auto";
+  for (*mode = 0; *mode < N_MODE && strcmp(modes[*mode].name, name);) ++*mode;
+  if (*mode == N_MODE) PM_FAIL(PM_ERR_ARGUMENT, "experts cannot be served by \"%s\": auto, stream, assist, split or layers", name);
+  if (d->stream_only && d->experts && !(modes[*mode].ways & 1 << PM_PACE_STREAM))
+    PM_FAIL(PM_ERR_ARGUMENT, "results are deterministic only where experts are streamed, not served by \"%s\"", name);
+  return PM_OK;
+}
+
 static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
+  size_t mode;
+  PM_TRY(find_mode(d, &mode));
   pm_experts_desc desc = {
       .program = &e->program,
       .file = e->file,
       .plan = &e->plan.experts,
       .machine = e->machine,
       .device = !cpu,
-      .pinned = e->plan.pinned,
-      .stream_only = d->stream_only,
+      .pinned = e->plan.pinned || modes[mode].whole_layers,
+      .ways = d->stream_only ? 1 << PM_PACE_STREAM : modes[mode].ways,
+      .whole_layers = modes[mode].whole_layers,
       .exact = d->exact,
       .n_thread = d->n_thread,
       .link = d->sim_link,
@@ -113,6 +136,8 @@ static pm_status load_auto(pm_engine *e, const pm_engine_desc *d) {
 
 pm_status pm_engine_load_backend(pm_engine *e, const pm_engine_desc *d) {
   const char *name = d->device ? d->device : "auto";
+  size_t mode;
+  PM_TRY(find_mode(d, &mode));
   if (!*name || !strcmp(name, "auto")) return load_auto(e, d);
   if (!strcmp(name, "cpu")) return load_cpu(e, d);
   if (!strcmp(name, "gpu")) return load_gpu(e, d, NULL);

@@ -21,6 +21,7 @@ typedef struct pm_engine_desc {
   bool stream_only;                // deterministic: the host computes no experts for a device
   uint64_t vram_limit, ram_limit;  // bytes of device and host memory that may be used; 0 = all that is free
   uint64_t sim_vram;               // the device is taken for a card with so much memory of its own; 0 = as it is
+  const char *experts;             // how experts without a slot are served (pumice.h); NULL = as is best
   pm_link_desc sim_link;           // and behind such a link; rate 0 = as it is
   const char *cache_dir;
   const char *trace_path;  // record the use of experts there; NULL = no
@@ -35,6 +36,7 @@ typedef struct pm_engine {
   pm_model model;
   pm_program program;
   pm_plan plan;
+  bool simulated;       // the card's memory or its link is
   pm_machine machine;   // that the plan reckoned with
   pm_experts *experts;  // NULL: all are where they are used
   pm_backend *backend;

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "memory.h"
 
@@ -289,12 +290,9 @@ void pm_plan_finish(pm_plan *plan) {
 
 // ---- planned against actual ----------------------------------------------------------------------------------------
 
-double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char **worst) {
+void pm_plan_kinds(const pm_plan *plan, const pm_memory_use *use, pm_plan_kind kinds[PM_PLAN_KINDS]) {
   const pm_plan_memory *d = &plan->device, *h = &plan->host;
-  const struct {
-    const char *name;
-    uint64_t planned, actual;
-  } kinds[] = {
+  const pm_plan_kind all[PM_PLAN_KINDS] = {
       {"weights", d->weights + (plan->tiered ? 0 : d->slots) + h->page_cache, use->weights + use->weights_mapped},
       {"cache", d->kv + h->kv, use->kv},
       {"scratch", d->scratch + h->scratch, use->scratch},
@@ -302,9 +300,15 @@ double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char *
       {"slots", plan->tiered ? d->slots + d->ring : 0, use->slots},
       {"homes", h->homes, use->homes},
   };
+  memcpy(kinds, all, sizeof all);
+}
+
+double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char **worst) {
+  pm_plan_kind kinds[PM_PLAN_KINDS];
   double most = 0;
   *worst = "";
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+  pm_plan_kinds(plan, use, kinds);
+  for (int i = 0; i < PM_PLAN_KINDS; i++) {
     double planned = (double)kinds[i].planned, actual = (double)kinds[i].actual, floor = (double)MIB;
     double error = (planned > actual ? planned - actual : actual - planned) / (actual > floor ? actual : floor);
     if (error > most) most = error, *worst = kinds[i].name;

@@ -68,6 +68,14 @@ void pm_plan_finish(pm_plan *plan);
 uint64_t pm_plan_total(const pm_plan_memory *m);  // without page_cache
 const char *pm_plan_mode_name(pm_plan_mode mode);
 
+// What was planned against what is there, by kind of memory.
+enum { PM_PLAN_KINDS = 6 };
+typedef struct pm_plan_kind {
+  const char *name;
+  uint64_t planned, actual;
+} pm_plan_kind;
+void pm_plan_kinds(const pm_plan *plan, const pm_memory_use *use, pm_plan_kind kinds[PM_PLAN_KINDS]);
+
 // What was planned against what is there: the largest difference of a kind of memory as a share of what is there (kinds below a MiB count
 // against one), and the name of that kind.
 double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char **worst);

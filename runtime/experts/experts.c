@@ -42,6 +42,9 @@ struct pm_experts {
   pm_experts_report report;
 };
 
+// Whether the host may compute experts.
+static bool helps(const pm_experts *x) { return x->desc.ways != 1 << PM_PACE_STREAM; }
+
 // ---- what a backend asks ----
 
 static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready) {
@@ -99,9 +102,9 @@ static pm_status make_device_side(pm_experts *x) {
   double record = (double)plan->classes[0].home_bytes, link = x->desc.link.rate ? x->desc.link.rate : m->link_rate;
   pm_pace_desc pace = {
       .n_table = x->n_table, .n_used = x->n_used, .fill = record / link, .host = record / m->cpu_rate, .ask = m->handshake};
-  pace.ways = x->desc.stream_only ? 1 << PM_PACE_STREAM : (1 << PM_PACE_WAYS) - 1;
+  pace.ways = x->desc.ways;
   PM_TRY(pm_pace_create(&pace, &x->pace));
-  if (x->desc.stream_only) return PM_OK;
+  if (!helps(x)) return PM_OK;
   pm_cpu_assist_desc assist = {x->desc.program, PM_EXPERT_FEW_ROWS, x->desc.n_thread, x->desc.exact};
   return pm_cpu_assist_create(&assist, &x->assist);
 }
@@ -150,7 +153,7 @@ pm_status pm_experts_create(const pm_experts_desc *desc, pm_experts **out) {
 // Failing to costs a cold start and nothing else.
 static void remember(pm_experts *x) {
   uint32_t n = x->n_table * x->n_expert;
-  if (!x->heat_path || !x->n_step) return;
+  if (!x->heat_path || !x->n_step || x->desc.whole_layers) return;
   pm_slots_heat(x->slots, x->heat);
   if (x->has_past) pm_heat_merge(x->heat, x->past, n);
   if (pm_file_make_dirs(x->desc.heat_dir) == PM_OK) (void)!pm_heat_write(x->heat_path, x->desc.fingerprint, n, x->heat);
@@ -253,6 +256,7 @@ pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress
   for (uint32_t i = 0; i < n; i++) x->heat[i] = 1;
   x->has_past = x->heat_path && pm_heat_read(x->heat_path, x->desc.fingerprint, n, x->heat);
   memcpy(x->past, x->heat, n * sizeof *x->past);
+  for (uint32_t i = 0; i < n && x->desc.whole_layers; i++) x->heat[i] = (x->n_table - i / x->n_expert) * PM_SLOTS_USE;
   PM_TRY(pm_store_load(x->store, b, x->heat, progress, user));
   if (!x->slots) return PM_OK;
   pm_slots_seed(x->slots, x->heat);
@@ -270,7 +274,7 @@ static void begin_step(pm_experts *x, uint32_t n_row) {
     pm_pace_choice c = pm_pace_choose(x->pace, t);
     uint32_t ring = plan->classes[plan->class_of[t]].n_ring;
     b->n_ring = c.assist && c.n_ring < ring ? c.n_ring : ring;
-    b->assist = !x->many && !x->desc.stream_only && (c.assist || n_miss > ring);
+    b->assist = !x->many && helps(x) && (c.assist || n_miss > ring);
     b->wait = x->partial || x->desc.link.rate > 0;
     pm_slots_admit(x->slots, t, !b->assist && !x->desc.pinned);
     b->dirty |= b->n_ring != before.n_ring || b->assist != before.assist || b->wait != before.wait;
@@ -289,7 +293,8 @@ static void mirror(pm_experts *x, pm_backend *b, uint32_t n_row, double seconds)
     uint64_t n_fill = count(now, PM_EXPERT_VICTIM) + count(now, PM_EXPERT_RING) - count(&before, PM_EXPERT_VICTIM) -
                       count(&before, PM_EXPERT_RING);
     x->report.host_records += n_host;
-    x->report.link_bytes += n_fill * x->desc.plan->classes[x->desc.plan->class_of[t]].home_bytes;
+    *(x->many ? &x->report.prompt_link_bytes : &x->report.link_bytes) += n_fill *
+                                                                         x->desc.plan->classes[x->desc.plan->class_of[t]].home_bytes;
     if (learns) pm_pace_saw(x->pace, t, (uint32_t)n_fill, (uint32_t)n_host);
   }
   pm_slots_next(x->slots);
@@ -320,4 +325,7 @@ pm_experts_report pm_experts_look(const pm_experts *x) {
   return r;
 }
 
-pm_pace_choice pm_experts_choice(const pm_experts *x, uint32_t t) { return pm_pace_choose(x->pace, t); }
+pm_experts_table pm_experts_look_table(const pm_experts *x, uint32_t t) {
+  if (!x->slots) return (pm_experts_table){0};
+  return (pm_experts_table){pm_pace_choose(x->pace, t), *pm_slots_counts(x->slots, t, false)};
+}

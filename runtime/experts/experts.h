@@ -25,7 +25,8 @@ typedef struct pm_experts_desc {
   pm_machine machine;         // first guesses of what a record costs
   bool device;                // false: the CPU backend, which has homes and no slots
   bool pinned;                // too few slots to follow use: a set that stays
-  bool stream_only;           // the host computes no experts
+  uint32_t ways;              // that misses may be served, 1 << pm_pace_way each
+  bool whole_layers;          // with `pinned`: the set is the first tables as a whole
   bool exact;
   uint32_t n_thread;
   pm_link_desc link;
@@ -45,13 +46,17 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) PM_M
 typedef struct pm_experts_report {
   pm_slots_counters few, many;  // fates of distinct experts, in steps of few rows and of many
   pm_pace_state pace;
-  uint64_t link_bytes, move_bytes;  // brought by steps, and beside them
+  uint64_t link_bytes, prompt_link_bytes, move_bytes;  // brought by steps of few rows, of many, and beside them
   uint64_t host_records;
   double answer_seconds;
   pm_store_counters store;
 } pm_experts_report;
 pm_experts_report pm_experts_look(const pm_experts *x);
-// How table t is served now.
-pm_pace_choice pm_experts_choice(const pm_experts *x, uint32_t t);
+// Of table t: how it is served now, and its fates in steps of few rows. Zero without a device.
+typedef struct pm_experts_table {
+  pm_pace_choice choice;
+  pm_slots_counters few;
+} pm_experts_table;
+pm_experts_table pm_experts_look_table(const pm_experts *x, uint32_t t);
 
 #endif

@@ -77,6 +77,7 @@ pm_pace_choice pm_pace_choose(const pm_pace *p, uint32_t t) {
 }
 
 static void choose_side(const pm_pace *p, table *t) {
+  if (!(p->desc.ways & (p->desc.ways - 1))) return;  // the only way there is
   double fill = coefficient(p, FILL), host = coefficient(p, HOST), streamed = fill * t->misses, assisted = coefficient(p, ASK);
   if (p->way == PM_PACE_SPLIT)
     assisted += fill + host > 0 ? t->misses * fill * host / (fill + host) : 0;

@@ -21,7 +21,7 @@ typedef struct pm_pace pm_pace;
 typedef struct pm_pace_desc {
   uint32_t n_table, n_used;
   double fill, host, ask;  // first guesses of the coefficients, seconds
-  uint32_t ways;           // 1 << way for each that may be taken; at least one
+  uint32_t ways;           // 1 << way for each that may be taken; with one alone every table is served that way
 } pm_pace_desc;
 pm_status pm_pace_create(const pm_pace_desc *desc, pm_pace **out) PM_MUST_USE;
 void pm_pace_destroy(pm_pace *p);
