@@ -12,11 +12,13 @@
 #include <cmocka.h>
 
 #include "clock.h"
+#include "cpu_assist.h"
+#include "expert_board.h"
 #include "gpu.h"
 #include "memory.h"
 #include "model.h"
 
-enum { SKIP = 77, MAX_ROW = 20, N_CELL = 48, N_DECODE = 3 };
+enum { SKIP = 77, MAX_ROW = 12, N_CELL = 48 };
 
 #define OK(call)                                                                         \
   do {                                                                                   \
@@ -24,9 +26,11 @@ enum { SKIP = 77, MAX_ROW = 20, N_CELL = 48, N_DECODE = 3 };
     if (ok_status_) fail_msg("%s: status %d: %s", #call, ok_status_, pm_fail_message()); \
   } while (0)
 
-static const char *device_name;
+static const char *device_name, *const model_name = "mini-v3.gguf";
 
 // ---- a model with a plan, and a host that obeys it ----
+
+enum { MAX_TABLE = 64 };
 
 typedef struct world {
   pm_model_file *file;
@@ -34,32 +38,17 @@ typedef struct world {
   pm_program program;
   pm_backend *backend;
   pm_expert_plan plan;
-  uint32_t class_of[64], first_home[64];  // by table
+  pm_cpu_assist *assist;
+  uint32_t class_of[MAX_TABLE];
   uint32_t pos;
+  float *expected, *got;  // logits of every step of the script
+  pm_expert_place *places;
+  // What the hooks do.
+  double delay;    // seconds until experts are there
+  int fail_after;  // calls; 0: never
+  uint32_t n_need, n_answer;
+  bool late_homes;  // `need` gives the chosen experts their homes
 } world;
-
-static void open_model(world *w, const char *name) {
-  char path[512];
-  snprintf(path, sizeof path, "%s/models/%s", PM_TEST_DATA, name);
-  *w = (world){0};
-  OK(pm_model_file_open(path, &(pm_model_file_desc){0}, &w->file));
-  OK(pm_model_init(&w->model, w->file, false));
-  OK(pm_model_build(&w->model, MAX_ROW, 1, PM_TYPE_F16, N_CELL, &w->program));
-}
-
-static void close_model(world *w) {
-  pm_program_finish(&w->program);
-  pm_model_finish(&w->model);
-  pm_model_file_close(w->file);
-}
-
-static void free_boards(world *w) {
-  for (uint32_t i = 0; w->plan.boards && i < w->program.n_table; i++) {
-    pm_free(w->plan.boards[i].slot), pm_free(w->plan.boards[i].home), pm_free(w->plan.boards[i].warm), pm_free(w->plan.boards[i].victim);
-  }
-  pm_free(w->plan.boards);
-  w->plan = (pm_expert_plan){0};
-}
 
 static void *array(size_t n, size_t size) {
   void *p = pm_alloc_zero(n, size);
@@ -67,52 +56,123 @@ static void *array(size_t n, size_t size) {
   return p;
 }
 
-// Every expert at home, the first `percent` of each table in slots, and ring records for `ring` times the experts of a token.
-static void plan_experts(world *w, uint32_t percent, uint32_t ring) {
+static const pm_expert_table *table_of(const world *w, uint32_t t) { return w->program.tables[t]; }
+
+static uint32_t n_used_of(const world *w) { return w->model.config.n_expert_used; }
+
+// Index among the homes of its class: tables of a class one after another. Slots of the same number are kept for the same experts.
+static uint32_t home_of(const world *w, uint32_t table, uint32_t expert) {
+  uint32_t n = expert;
+  for (uint32_t t = 0; t < table; t++) n += w->class_of[t] == w->class_of[table] ? table_of(w, t)->n_expert : 0;
+  return n;
+}
+
+// ---- hooks ----
+
+static pm_status count_call(world *w) {
+  if (w->fail_after && (int)(w->n_need + w->n_answer) >= w->fail_after) PM_FAIL(PM_ERR_IO, "the disk is gone");
+  return PM_OK;
+}
+
+static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready) {
+  world *w = user;
+  w->n_need++;
+  pm_expert_board *b = &w->plan.boards[table];
+  for (uint32_t i = 0; i < n_id && w->late_homes; i++) b->home[ids[i]] = home_of(w, table, (uint32_t)ids[i]), b->dirty = true;
+  if (w->delay > 0) *ready = pm_clock_seconds() + w->delay;
+  return count_call(w);
+}
+
+static pm_status answer(void *user, const pm_expert_ask *ask) {
+  world *w = user;
+  const pm_expert_board *b = &w->plan.boards[ask->table];
+  bool mine[PM_EXPERTS_MAX] = {0};
+  w->n_answer++;
+  PM_TRY(count_call(w));
+  uint32_t n_expert = table_of(w, ask->table)->n_expert;
+  uint32_t n = pm_expert_resolve(b, n_expert, ask->ids, ask->n_row * n_used_of(w), false, w->places);
+  for (uint32_t i = 0; i < n; i++) mine[w->places[i].expert] = w->places[i].fate == PM_EXPERT_HOST;
+  return pm_cpu_assist_run(w->assist, ask, mine);
+}
+
+// ---- plans ----
+
+// Room for every expert in slots and at home, and ring records for three tokens; boards decide how much of it is used.
+static void make_plan(world *w) {
   const pm_program *p = &w->program;
-  w->plan.n_class = pm_program_expert_classes(p, w->class_of);
-  w->plan.class_of = w->class_of;
-  w->plan.boards = array(p->n_table, sizeof *w->plan.boards);
+  w->plan = (pm_expert_plan){.n_class = pm_program_expert_classes(p, w->class_of),
+                             .class_of = w->class_of,
+                             .boards = array(p->n_table, sizeof *w->plan.boards),
+                             .host = {w, answer, need}};
   for (uint32_t t = 0; t < p->n_table; t++) {
     pm_expert_board *b = &w->plan.boards[t];
     pm_expert_class *c = &w->plan.classes[w->class_of[t]];
-    uint32_t n = p->tables[t]->n_expert, n_slot = n * percent / 100;
+    uint32_t n = table_of(w, t)->n_expert;
+    c->n_slot += n, c->n_home += n, c->n_ring = 3 * n_used_of(w);
     b->slot = array(n, sizeof *b->slot), b->home = array(n, sizeof *b->home), b->warm = array(n, sizeof *b->warm);
     b->victim = array(n, sizeof *b->victim);
-    w->first_home[t] = c->n_home;
-    for (uint32_t e = 0; e < n; e++) {
-      b->home[e] = c->n_home++;
-      b->slot[e] = e < n_slot ? c->n_slot++ : PM_EXPERT_NOWHERE;
-    }
-    b->n_ring = c->n_ring = ring * w->model.config.n_expert_used;
   }
 }
 
-// What the floor above does after a load: homes from the file, slots from homes.
-static void fill_homes(world *w) {
-  for (uint32_t t = 0; t < w->program.n_table; t++)
-    for (uint32_t e = 0; e < w->program.tables[t]->n_expert; e++) {
-      uint8_t *to = w->backend->ops->home(w->backend, w->class_of[t], w->plan.boards[t].home[e]);
+static void free_plan(world *w) {
+  for (uint32_t i = 0; i < w->program.n_table; i++) {
+    pm_expert_board *b = &w->plan.boards[i];
+    pm_free(b->slot), pm_free(b->home), pm_free(b->warm), pm_free(b->victim);
+  }
+  pm_free(w->plan.boards);
+}
+
+// The victims of the next step: slots of experts of the table itself, from its end.
+static void choose_victims(world *w, uint32_t table, uint32_t n) {
+  pm_expert_board *b = &w->plan.boards[table];
+  b->n_victim = 0;
+  for (uint32_t e = table_of(w, table)->n_expert; e-- > 0 && b->n_victim < n;)
+    if (b->slot[e] != PM_EXPERT_NOWHERE) b->victim[b->n_victim++] = b->slot[e];
+  b->dirty = true;
+}
+
+// The first `percent` of each table's experts in slots.
+static void set_boards(world *w, uint32_t percent, uint32_t n_victim, bool assist) {
+  for (uint32_t t = 0; t < w->program.n_table; t++) {
+    pm_expert_board *b = &w->plan.boards[t];
+    uint32_t n = table_of(w, t)->n_expert;
+    for (uint32_t e = 0; e < n; e++) {
+      b->home[e] = home_of(w, t, e);
+      b->slot[e] = e < n * percent / 100 ? b->home[e] : PM_EXPERT_NOWHERE;
+      b->warm[e] = e % 3 != 0;
+    }
+    b->n_ring = assist ? 0 : w->plan.classes[w->class_of[t]].n_ring;
+    b->assist = assist, b->wait = false;
+    choose_victims(w, t, n_victim);
+  }
+}
+
+static void wait_moved(const world *w, uint64_t ticket) {
+  for (double end = pm_clock_seconds() + 60; !w->backend->ops->moved(w->backend, ticket);) assert_true(pm_clock_seconds() < end);
+}
+
+// Homes from the file, slots from homes.
+static void fill(world *w) {
+  pm_expert_move moves[PM_EXPERTS_MAX];
+  uint64_t ticket = 0;
+  for (uint32_t t = 0; t < w->program.n_table; t++) {
+    const pm_expert_table *table = table_of(w, t);
+    for (uint32_t e = 0; e < table->n_expert; e++) {
+      uint32_t at = home_of(w, t, e);
+      uint8_t *to = w->backend->ops->home(w->backend, w->class_of[t], at);
       for (int m = 0; m < 3; m++) {
-        const pm_tensor *matrix = pm_expert_matrix(w->program.tables[t], m);
+        const pm_tensor *matrix = pm_expert_matrix(table, m);
         memcpy(to, (const uint8_t *)matrix->host + e * matrix->slab_bytes, pm_tensor_slab_bytes(matrix));
         to += pm_tensor_slab_bytes(matrix);
       }
+      moves[e] = (pm_expert_move){t, at, at};
     }
+    OK(w->backend->ops->move(w->backend, moves, table->n_expert, &ticket));
+  }
+  wait_moved(w, ticket);
 }
 
-static void load(world *w, bool planned) {
-  pm_gpu_desc desc = {.device = device_name, .validate = true};
-  OK(pm_gpu_create(&desc, &w->backend));
-  OK(w->backend->ops->load(w->backend, &w->program, planned ? &w->plan : NULL, NULL, NULL));
-  w->pos = 0;
-  if (planned) fill_homes(w);
-}
-
-static void unload(world *w) {
-  w->backend->ops->destroy(w->backend);
-  free_boards(w);
-}
+// ---- steps ----
 
 static pm_status step(world *w, uint32_t n_row) {
   pm_row rows[MAX_ROW];
@@ -126,41 +186,260 @@ static pm_status step(world *w, uint32_t n_row) {
   return w->backend->ops->run(w->backend, &(pm_step){.n_row = n_row, .n_logit = 1, .rows = rows, .logit_row = &last, .rope = rope});
 }
 
-// A prompt in one step, one in a step of few rows, and some tokens; every step's logits.
-static const uint32_t script[] = {MAX_ROW, 3, 1, 1, 1};
+// What the floor above does after a step: the same rule, from the choices alone. Returns the fills.
+static uint64_t mirror(world *w, uint32_t n_row, uint32_t n_victim) {
+  uint64_t fills = 0;
+  for (uint32_t t = 0; t < w->program.n_table; t++) {
+    pm_expert_board *b = &w->plan.boards[t];
+    uint32_t n_expert = table_of(w, t)->n_expert;
+    uint32_t n = pm_expert_resolve(b, n_expert, w->backend->ops->chosen(w->backend, t), n_row * n_used_of(w), n_row > PM_EXPERT_FEW_ROWS,
+                                   w->places);
+    for (uint32_t i = 0; i < n; i++) {
+      const pm_expert_place *p = &w->places[i];
+      fills += p->fate == PM_EXPERT_VICTIM || p->fate == PM_EXPERT_RING;
+      for (uint32_t e = 0; e < n_expert && p->fate == PM_EXPERT_VICTIM; e++)
+        if (b->slot[e] == p->index) b->slot[e] = PM_EXPERT_NOWHERE;
+      if (p->fate == PM_EXPERT_VICTIM) b->slot[p->expert] = p->index;
+    }
+    choose_victims(w, t, n_victim);
+  }
+  return fills;
+}
+
+// A prompt in one step, a step of a few rows, and some tokens.
+static const uint32_t script[] = {MAX_ROW, 3, 1, 1};
 enum { N_STEP = sizeof script / sizeof *script };
 
-static float *make_logits(const world *w) { return array(N_STEP, pm_tensor_row_bytes(w->program.logits)); }
-
-static void run_script(world *w, float *logits) {
+// Keeps every step's logits; checks that the backend counts the fills that the rule names.
+static void run_script(world *w, float *logits, uint32_t n_victim) {
+  size_t row = pm_tensor_row_bytes(w->program.logits);
+  w->pos = 0;
   for (int i = 0; i < N_STEP; i++) {
+    uint64_t before = w->backend->ops->counters(w->backend).fills;
     OK(step(w, script[i]));
-    memcpy(logits + i * w->program.logits->ne[0], w->backend->ops->logits(w->backend), pm_tensor_row_bytes(w->program.logits));
+    memcpy((uint8_t *)logits + i * row, w->backend->ops->logits(w->backend), row);
+    if (w->plan.boards) assert_int_equal(w->backend->ops->counters(w->backend).fills - before, mirror(w, script[i], n_victim));
   }
 }
 
-static float *resident_logits(world *w) {
-  float *logits = make_logits(w);
-  load(w, false);
-  run_script(w, logits);
-  unload(w);
-  for (uint64_t i = 0; i < N_STEP * w->program.logits->ne[0]; i++) assert_true(logits[i] == logits[i]);
-  return logits;
+static double difference(const world *w) {
+  double error = 0, square = 0;
+  for (uint64_t i = 0; i < N_STEP * w->program.logits->ne[0]; i++)
+    error += pow((double)w->got[i] - w->expected[i], 2), square += pow(w->expected[i], 2);
+  assert_true(square > 0);
+  return error / square;
 }
 
-static void streams(void **state) {
-  world w;
-  open_model(&w, *state);
-  float *expected = resident_logits(&w), *got = make_logits(&w);
-  size_t bytes = N_STEP * pm_tensor_row_bytes(w.program.logits);
-  plan_experts(&w, 0, 3);
-  load(&w, true);
-  run_script(&w, got);
-  assert_memory_equal(got, expected, bytes);
-  unload(&w);
-  pm_free(expected);
-  pm_free(got);
-  close_model(&w);
+static bool is_same(const world *w) { return !memcmp(w->got, w->expected, N_STEP * pm_tensor_row_bytes(w->program.logits)); }
+
+static void load(world *w) {
+  pm_gpu_desc desc = {.device = device_name, .validate = true};
+  OK(pm_gpu_create(&desc, &w->backend));
+  OK(w->backend->ops->load(w->backend, &w->program, w->plan.boards ? &w->plan : NULL, NULL, NULL));
+}
+
+static int setup(void **state) {
+  static world w;
+  char path[512];
+  snprintf(path, sizeof path, "%s/models/%s", PM_TEST_DATA, model_name);
+  OK(pm_model_file_open(path, &(pm_model_file_desc){0}, &w.file));
+  OK(pm_model_init(&w.model, w.file, false));
+  OK(pm_model_build(&w.model, MAX_ROW, 1, PM_TYPE_F16, N_CELL, &w.program));
+  w.expected = array(N_STEP, pm_tensor_row_bytes(w.program.logits));
+  w.got = array(N_STEP, pm_tensor_row_bytes(w.program.logits));
+  w.places = array(PM_EXPERTS_MAX, sizeof *w.places);
+  load(&w);
+  run_script(&w, w.expected, 0);
+  w.backend->ops->destroy(w.backend);
+  make_plan(&w);
+  OK(pm_cpu_assist_create(&(pm_cpu_assist_desc){.program = &w.program, .max_rows = PM_EXPERT_FEW_ROWS, .n_thread = 1, .exact = true},
+                          &w.assist));
+  load(&w);
+  fill(&w);
+  *state = &w;
+  return 0;
+}
+
+static int teardown(void **state) {
+  world *w = *state;
+  w->backend->ops->destroy(w->backend);
+  pm_cpu_assist_destroy(w->assist);
+  free_plan(w);
+  pm_free(w->expected), pm_free(w->got), pm_free(w->places);
+  pm_program_finish(&w->program);
+  pm_model_finish(&w->model);
+  pm_model_file_close(w->file);
+  return 0;
+}
+
+// ---- tests ----
+
+static void streams_at_every_budget(void **state) {
+  world *w = *state;
+  static const struct { uint32_t percent, n_victim; } cases[] = {{100, 0}, {50, 2}, {25, 3}, {10, 1}, {0, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    set_boards(w, cases[i].percent, cases[i].n_victim, false);
+    fill(w);
+    run_script(w, w->got, cases[i].n_victim);
+    if (!is_same(w)) fail_msg("%u %% in slots, %u victims: NMSE %.3g", cases[i].percent, cases[i].n_victim, difference(w));
+  }
+}
+
+static void the_host_computes_what_finds_no_place(void **state) {
+  world *w = *state;
+  static const struct { uint32_t percent, n_victim, n_ring; } cases[] = {{50, 0, 0}, {25, 2, 1}, {0, 0, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    pm_backend_counters before = w->backend->ops->counters(w->backend), after;
+    set_boards(w, cases[i].percent, cases[i].n_victim, true);
+    for (uint32_t t = 0; t < w->program.n_table; t++) w->plan.boards[t].n_ring = cases[i].n_ring;
+    fill(w);
+    run_script(w, w->got, cases[i].n_victim);
+    after = w->backend->ops->counters(w->backend);
+    print_message("# %u %% in slots, %u victims, ring of %u: NMSE %.3g\n", cases[i].percent, cases[i].n_victim, cases[i].n_ring,
+                  difference(w));
+    assert_true(difference(w) <= 1e-10);
+    assert_int_equal(after.asks - before.asks, (N_STEP - 1) * w->program.n_table);
+    assert_true(after.ask_seconds > before.ask_seconds && after.join_seconds > before.join_seconds);
+  }
+}
+
+// Homes that come when they are needed, at once or after a while that the step must wait: seen in the time it takes, not in the logits.
+static void waits_for_experts(void **state) {
+  world *w = *state;
+  set_boards(w, 25, 2, false);
+  fill(w);
+  for (uint32_t t = 0; t < w->program.n_table; t++) {
+    w->plan.boards[t].wait = true;
+    for (uint32_t e = 0; e < table_of(w, t)->n_expert; e++) w->plan.boards[t].home[e] = PM_EXPERT_NOWHERE;
+  }
+  w->late_homes = true;
+  w->n_need = 0;
+  run_script(w, w->got, 2);
+  assert_true(is_same(w));
+  assert_int_equal(w->n_need, N_STEP * w->program.n_table);
+  w->late_homes = false;
+
+  set_boards(w, 100, 0, false);
+  fill(w);
+  for (uint32_t t = 0; t < w->program.n_table; t++) w->plan.boards[t].wait = true;
+  w->delay = 0.03;
+  double start = pm_clock_seconds();
+  run_script(w, w->got, 0);
+  assert_true(pm_clock_seconds() - start >= w->delay * N_STEP * w->program.n_table);
+  assert_true(is_same(w));
+  w->delay = 0;
+}
+
+// The host's share is asked for while the experts of the device are still on their way.
+static void computes_while_experts_come(void **state) {
+  world *w = *state;
+  set_boards(w, 50, 0, true);
+  fill(w);
+  for (uint32_t t = 0; t < w->program.n_table; t++) w->plan.boards[t].wait = true;
+  w->delay = 0.01;
+  w->n_need = w->n_answer = 0;
+  run_script(w, w->got, 0);
+  assert_true(difference(w) <= 1e-10);
+  assert_int_equal(w->n_need, N_STEP * w->program.n_table);
+  assert_int_equal(w->n_answer, (N_STEP - 1) * w->program.n_table);
+  w->delay = 0;
+}
+
+// Whichever call fails, the step ends with that failure, and the next one is right again.
+static void a_failing_host_ends_the_step(void **state) {
+  world *w = *state;
+  for (int fail_after = 1; fail_after <= 4; fail_after++) {
+    set_boards(w, 50, 0, true);
+    fill(w);
+    for (uint32_t t = 0; t < w->program.n_table; t++) w->plan.boards[t].wait = true;
+    w->delay = fail_after == 2 ? 1000 : 0;  // what was to open later opens too
+    w->pos = 0;
+    w->n_need = w->n_answer = 0;
+    w->fail_after = fail_after;
+    pm_status status = step(w, 3);
+    w->fail_after = 0;
+    w->delay = 0;
+    assert_int_equal(status, PM_ERR_IO);
+    assert_non_null(strstr(pm_fail_message(), "the disk is gone"));
+    run_script(w, w->got, 0);
+    assert_true(difference(w) <= 1e-10);
+  }
+}
+
+// Slots change hands beside the steps: half of each table's experts move to the slots of the other half and back while tokens are made.
+static void moves_beside_steps(void **state) {
+  world *w = *state;
+  set_boards(w, 50, 0, false);
+  fill(w);
+  size_t row = pm_tensor_row_bytes(w->program.logits);
+  w->pos = 0;
+  for (int i = 0; i < N_STEP; i++) {
+    pm_expert_move moves[PM_EXPERTS_MAX];
+    uint32_t table = (uint32_t)i % w->program.n_table, n = table_of(w, table)->n_expert;
+    uint64_t ticket;
+    pm_expert_board *b = &w->plan.boards[table];
+    for (uint32_t e = 0; e < n / 2; e++) {
+      moves[e] = (pm_expert_move){table, home_of(w, table, n - 1 - e), b->slot[e]};
+      b->slot[e] = PM_EXPERT_NOWHERE;
+    }
+    b->dirty = true;
+    OK(w->backend->ops->move(w->backend, moves, n / 2, &ticket));
+    OK(step(w, script[i]));
+    memcpy((uint8_t *)w->got + i * row, w->backend->ops->logits(w->backend), row);
+    wait_moved(w, ticket);
+    for (uint32_t e = 0; e < n / 2; e++) b->slot[n - 1 - e] = moves[e].slot;
+    for (uint32_t e = n / 2; e < n - n / 2; e++) b->slot[e] = PM_EXPERT_NOWHERE;
+    b->dirty = true;
+    for (uint32_t e = 0; e < n / 2; e++) {  // the other way around the next time
+      uint32_t slot = b->slot[n - 1 - e];
+      moves[e] = (pm_expert_move){table, home_of(w, table, e), slot};
+      b->slot[n - 1 - e] = PM_EXPERT_NOWHERE;
+      b->slot[e] = slot;
+    }
+    OK(w->backend->ops->move(w->backend, moves, n / 2, &ticket));
+    wait_moved(w, ticket);
+  }
+  assert_true(is_same(w));
+}
+
+static void allocates_nothing(void **state) {
+  world *w = *state;
+  set_boards(w, 25, 2, true);
+  fill(w);
+  run_script(w, w->got, 2);
+  uint64_t before = pm_alloc_count(), ticket;
+  run_script(w, w->got, 2);
+  OK(w->backend->ops->move(w->backend, &(pm_expert_move){0, 0, 0}, 1, &ticket));
+  wait_moved(w, ticket);
+  assert_int_equal(pm_alloc_count() - before, 0);
+}
+
+// A token's whole step is one submission, whatever the host has to do in between.
+static void a_step_is_one_submission(void **state) {
+  world *w = *state;
+  pm_gpu *g = (pm_gpu *)w->backend;
+  double limit = g->submit_seconds;
+  g->submit_seconds = 1e6;
+  set_boards(w, 50, 0, true);
+  fill(w);
+  run_script(w, w->got, 0);
+  pm_backend_counters before = w->backend->ops->counters(w->backend), after;
+  OK(step(w, 1));
+  after = w->backend->ops->counters(w->backend);
+  assert_int_equal(after.submissions - before.submissions, 1);
+  assert_int_equal(after.asks - before.asks, w->program.n_table);
+  g->submit_seconds = limit;
+}
+
+static void refuses_more_misses_than_it_has_room_for(void **state) {
+  world *w = *state;
+  set_boards(w, 0, 0, false);
+  w->plan.boards[0].n_ring = n_used_of(w);
+  w->plan.boards[0].dirty = true;
+  w->pos = 0;
+  OK(step(w, 1));
+  assert_int_equal(step(w, 2), PM_ERR_ARGUMENT);
+  assert_non_null(strstr(pm_fail_message(), "ring records"));
 }
 
 int main(void) {
@@ -175,7 +454,15 @@ int main(void) {
   }
   b->ops->destroy(b);
   const struct CMUnitTest tests[] = {
-      {"streams: mini-v3", streams, NULL, NULL, (void *)"mini-v3.gguf"},
+      cmocka_unit_test(streams_at_every_budget),
+      cmocka_unit_test(the_host_computes_what_finds_no_place),
+      cmocka_unit_test(waits_for_experts),
+      cmocka_unit_test(computes_while_experts_come),
+      cmocka_unit_test(a_failing_host_ends_the_step),
+      cmocka_unit_test(moves_beside_steps),
+      cmocka_unit_test(allocates_nothing),
+      cmocka_unit_test(a_step_is_one_submission),
+      cmocka_unit_test(refuses_more_misses_than_it_has_room_for),
   };
-  return cmocka_run_group_tests_name("gpu_experts", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("gpu_experts", tests, setup, teardown);
 }
