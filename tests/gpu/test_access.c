@@ -188,7 +188,7 @@ static void check_step(pm_gpu *g, const pm_model *model, uint32_t n_row, uint32_
   OK(pm_gpu_recording_get(g, n_row, n_logit, &r));
   assert_int_equal(r->n_piece, declared.n);
   image m = make_image(g);
-  for (uint32_t i = 0; i < declared.n; i++) check_dispatch(&m, &declared.list[i], r->pieces[i]);
+  for (uint32_t i = 0; i < declared.n; i++) check_dispatch(&m, &declared.list[i], r->pieces[i].commands);
   free_image(&m);
 }
 
