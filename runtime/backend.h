@@ -25,7 +25,8 @@ typedef struct pm_backend_counters {                  // since pm_backend_load
 // An expert is one record: the matrices gate, up and down. Tables whose records have the same types and shapes form a class, and share
 // slots: records in the backend's own memory, numbered 0 .. n_slot - 1 within a class, followed by n_ring more for experts that only pass
 // through a step. A home is a record in host memory that the backend can read, in the layout of the file (gate rows, up rows, down rows,
-// packed): there the host computes from it, and from there the backend fills slots.
+// packed): there the host computes from it, and from there the backend fills slots. A class with a slot for every expert and neither ring
+// nor homes is resident: the backend loads it from the file, and looks at no board of its tables.
 
 enum {
   PM_EXPERT_CLASSES = 16,
@@ -69,8 +70,8 @@ typedef struct pm_expert_host {
   // Computes the host's share. A failure ends the step with that failure.
   pm_status (*answer)(void *user, const pm_expert_ask *ask);
   // The choice of a layer is known. On return every chosen expert is within reach until the next call: its slab pointers are valid (CPU),
-  // its board names a slot or a home (GPU; called where board.wait is set). *ready: pm_clock_seconds before which the device must not go
-  // on, 0: it may at once.
+  // its board names a slot or a home (GPU; called where board.wait is set; of the board, slots, homes, warmth and victims may change).
+  // *ready: pm_clock_seconds before which the device must not go on, 0: it may at once.
   pm_status (*need)(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready);
 } pm_expert_host;
 

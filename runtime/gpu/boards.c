@@ -140,9 +140,9 @@ void pm_gpu_board_write(pm_gpu_boards *b, const pm_gpu_plan *plan, uint32_t tabl
   board->dirty = false;
 }
 
-void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many, bool first) {
-  bool turned = b->many != many;
-  b->many = many;
+void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many) {
+  bool turned = b->many != many, first = !b->written;
+  b->many = many, b->written = true;
   for (uint32_t i = 0; b->plan && i < b->program->n_table; i++) {
     if (!b->tables[i].moves) continue;
     if (first) write_ring(b, plan, i);

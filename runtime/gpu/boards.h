@@ -30,6 +30,7 @@ typedef struct pm_gpu_boards {
   pm_gpu_buffer homes[PM_GPU_HOME_ARENAS];         // binding 6
   float *answer;                                   // where the host computes; binding 5 may be memory that is slow to read
   bool *seen;                                      // [n_expert] of any table
+  bool written;                                    // once at least
   bool many;                                       // rows of the step that the words are written for
   pm_tensor entries, slots[PM_EXPERT_CLASSES][3];  // pm_gpu_board's stand-ins
 } pm_gpu_boards;
@@ -41,8 +42,8 @@ void pm_gpu_boards_finish(pm_gpu_device *d, pm_gpu_boards *b);
 // Makes the buffers. PM_ERR_MEMORY says how much of the homes was had.
 pm_status pm_gpu_boards_allocate(pm_gpu_device *d, pm_gpu_boards *b, const pm_gpu_plan *plan) PM_MUST_USE;
 
-// Writes what changed for a step of few or many rows; first: everything. The device must not be at work on a step.
-void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many, bool first);
+// Writes what changed for a step of few or many rows; everything the first time. The device must not be at work on a step.
+void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many);
 // One board, when the host was asked about its table.
 void pm_gpu_board_write(pm_gpu_boards *b, const pm_gpu_plan *plan, uint32_t table);
 

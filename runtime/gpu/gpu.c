@@ -97,10 +97,12 @@ static pm_status check_room(pm_gpu *g) {
 
 static pm_gpu_bounds bounds_of(const pm_gpu *g) { return (pm_gpu_bounds){g->device.probe.max_buffer, g->device.probe.traits.home_arenas}; }
 
-// The plan of a program none of whose experts has a place yet.
+// The plan of a program none of whose experts has a place yet, with the scratch and the boards of as large a ring as is of use.
 static pm_status plan_bare(pm_gpu *g, pm_program *p, pm_expert_plan *bare) {
+  for (uint32_t i = 0; i < p->n_table; i++) bare->classes[bare->class_of[i]].n_ring = 2 * p->tables[i]->n_expert;
   PM_TRY(pm_gpu_boards_init(&g->boards, p, bare));
   PM_TRY(record_dry(g, p, false));
+  for (uint32_t c = 0; c < bare->n_class; c++) bare->classes[c].n_ring = 0;
   return pm_gpu_plan_init(&g->plan, p, bare, g->temps.items, g->temps.n, bounds_of(g));
 }
 
@@ -223,7 +225,6 @@ static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_
   status = pm_gpu_upload(g, team, progress, user);
   pm_team_destroy(team);
   PM_TRY(status);
-  pm_gpu_boards_write(&g->boards, &g->plan, false, true);
   PM_TRY(record_common(g));
   pm_gpu_recorder recorder = pm_gpu_recorder_of(g);
   if (experts) PM_TRY(pm_gpu_gates_init(&g->device, &g->gates));

@@ -314,7 +314,7 @@ pm_status pm_gpu_run_step(pm_gpu *g, const pm_step *step) {
   PM_TRY(check_step(g->program, step));
   PM_TRY(pm_gpu_recording_get(g, step->n_row, step->n_logit, &r));
   write_step(g, step);
-  pm_gpu_boards_write(&g->boards, &g->plan, step->n_row > PM_EXPERT_FEW_ROWS, false);
+  pm_gpu_boards_write(&g->boards, &g->plan, step->n_row > PM_EXPERT_FEW_ROWS);
   PM_TRY(pm_gpu_boards_check(&g->boards, step->n_row));
   PM_TRY(choose_pieces(g, r, step));
   PM_TRY(run_pieces(g, r, step->n_row));

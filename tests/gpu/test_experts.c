@@ -442,6 +442,38 @@ static void refuses_more_misses_than_it_has_room_for(void **state) {
   assert_non_null(strstr(pm_fail_message(), "ring records"));
 }
 
+// What a program needs is known before it is loaded, and what cannot be had is said.
+static void plans_before_it_loads(void **state) {
+  world *w = *state;
+  pm_backend *b;
+  pm_backend_needs needs;
+  pm_gpu_desc desc = {.device = device_name};
+  OK(pm_gpu_create(&desc, &b));
+  OK(b->ops->needs(b, &w->program, &needs));
+  pm_memory_use use = w->backend->ops->memory(w->backend);
+  assert_int_equal(needs.weights, use.weights);
+  assert_int_equal(needs.kv, use.kv);
+  assert_true(needs.scratch >= use.scratch && needs.scratch < use.scratch + (1 << 20));
+  assert_int_equal(needs.staging, use.staging);
+  assert_true(needs.budget > needs.weights);
+  assert_int_equal(needs.n_class, w->plan.n_class);
+  uint64_t slots = 0, homes = 0;
+  for (uint32_t c = 0; c < needs.n_class; c++) {
+    const pm_expert_class *class = &w->plan.classes[c];
+    slots += needs.classes[c].slot_bytes * (class->n_slot + class->n_ring);
+    homes += needs.classes[c].home_bytes * class->n_home;
+  }
+  assert_int_equal(use.slots, slots);
+  assert_int_equal(use.homes, homes);
+  assert_true(needs.classes[0].home_bytes >= pm_expert_bytes(table_of(w, 0)));
+
+  pm_expert_plan greedy = w->plan;
+  greedy.classes[0].n_home = 1u << 24;
+  assert_int_equal(b->ops->load(b, &w->program, &greedy, NULL, NULL), PM_ERR_MEMORY);
+  assert_non_null(strstr(pm_fail_message(), "experts"));
+  b->ops->destroy(b);
+}
+
 int main(void) {
   const char *wanted = getenv("PUMICE_TEST_DEVICE");
   device_name = wanted && wanted[0] ? wanted : "0";
@@ -463,6 +495,7 @@ int main(void) {
       cmocka_unit_test(allocates_nothing),
       cmocka_unit_test(a_step_is_one_submission),
       cmocka_unit_test(refuses_more_misses_than_it_has_room_for),
+      cmocka_unit_test(plans_before_it_loads),
   };
   return cmocka_run_group_tests_name("gpu_experts", tests, setup, teardown);
 }
