@@ -200,10 +200,14 @@ static void test_pebble_default(void **state) {
   json_t *g = golden_load("pebble-q4_k_m.json");
   golden_error error = {0};
   run_prompts(e, g, false, &error);
-  double rms = error.weighted_rms / error.n_weighted, ppl = perplexity_error(e, g);
-  print_message("# pebble, default mode: log-probability error %.5f, perplexity off by %.4f %%\n", rms, 100 * ppl);
+  double rms = error.weighted_rms / error.n_weighted;
+  print_message("# pebble, default mode: log-probability error %.5f\n", rms);
   assert_true(rms <= (on_gpu ? 0.0015 : 0.0114));
-  assert_true(ppl <= 0.003);
+  if (!on_gpu) {  // on Vulkan tests/apps/device.sh does the same
+    double ppl = perplexity_error(e, g);
+    print_message("# pebble, default mode: perplexity off by %.4f %%\n", 100 * ppl);
+    assert_true(ppl <= 0.003);
+  }
   json_decref(g);
   pm_engine_close(e);
 }
