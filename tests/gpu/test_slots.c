@@ -237,7 +237,8 @@ static rig *make_rig(const shape *s, uint32_t n_wave, bool few, record_fn *inste
   pm_op ops[2] = {g->glu, g->down};
   pm_program program = g->program;
   program.ops = ops, program.n_op = instead ? 1 : 2;
-  pm_gpu_recorder r = {.device = &device, .pipelines = &pipelines, .program = &program, .temps = &g->temps, .piece_cost = 1e12};
+  pm_gpu_recorder r = {
+      .device = &device, .pipelines = &pipelines, .program = &program, .temps = &g->temps, .pool = device.pool, .piece_cost = 1e12};
   OK(pm_gpu_record_dry(&r, s->n_row, 1));
   allocate(g);
   make_set(g);
