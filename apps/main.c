@@ -15,7 +15,9 @@ static void print_help(FILE *f) {
   fprintf(f, "%susage:%s pumice COMMAND [options] ...\n\n%scommands:%s\n", bold, plain, bold, plain);
   for (uint32_t i = 0; i < N_COMMAND; i++) fprintf(f, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
   fprintf(f, "  %-10s%s\n", "help", "this text, or 'pumice help COMMAND' for the options of one");
-  fprintf(f, "\n%sexit codes:%s 0 good, 1 a test failed, 2 wrong use or a file that does not do, 3 trouble with a device, 130 Ctrl-C\n",
+  fprintf(f,
+          "\n%sexit codes:%s 0 good, 1 a test failed or a plan does not fit, 2 wrong use or a file that does not do, 3 trouble with a "
+          "device, 130 Ctrl-C\n",
           bold, plain);
 }
 
