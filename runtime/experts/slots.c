@@ -11,6 +11,8 @@
 // A use counts USE when it happens and half as much every 16 tokens.
 #define USE (PM_SLOTS_USE << 8)
 static const uint32_t DECAY = 4112874773u;  // 2^32 * 2^(-1 / 16)
+// One slot of each class may change its table every so many steps: looking for it costs as much as the rest of a step.
+enum { WANDER_STEPS = 8 };
 // What a miss adds to its expert's score before the comparison with the coldest victim: its own use, and more, since an expert that was
 // just used comes again sooner than its count says (on recorded use of the demo model 2.5 is best, and 1.5 to 8 cost less than a point).
 #define NEWCOMER (USE / 2 * 5)
@@ -35,6 +37,7 @@ typedef struct table_state {
 
 struct pm_slots {
   uint32_t n_table, n_expert, n_used, n_class;
+  uint64_t step;
   class_state classes[PM_EXPERT_CLASSES];
   table_state *tables;
   uint32_t *experts;  // memory of the tables' arrays
@@ -154,17 +157,16 @@ static void nominate_free(pm_slots *s, pm_expert_board *boards) {
 
 // Appends the slots of the table's coldest experts, coldest first, and returns the score that a miss must beat.
 static uint32_t nominate_cold(const pm_slots *s, const table_state *t, pm_expert_board *b) {
-  const owner *slots = s->classes[t->class].slots;
-  uint32_t first = b->n_victim;
+  uint32_t score[PM_EXPERTS_MAX + 1], first = b->n_victim, n = first, worst = UINT32_MAX;
   for (uint32_t e = 0; e < s->n_expert; e++) {
-    if (t->slot[e] == PM_EXPERT_NOWHERE) continue;
-    uint32_t i = b->n_victim < s->n_used ? b->n_victim++ : s->n_used;
-    for (; i > first && t->score[slots[b->victim[i - 1]].expert] > t->score[e]; i--)
-      if (i < s->n_used) b->victim[i] = b->victim[i - 1];
-    if (i < s->n_used) b->victim[i] = t->slot[e];
+    if (t->score[e] >= worst || t->slot[e] == PM_EXPERT_NOWHERE || first == s->n_used) continue;
+    uint32_t i = n < s->n_used ? n++ : n - 1;
+    for (; i > first && score[i - 1] > t->score[e]; i--) score[i] = score[i - 1], b->victim[i] = b->victim[i - 1];
+    score[i] = t->score[e], b->victim[i] = t->slot[e];
+    if (n == s->n_used) worst = score[n - 1];
   }
-  if (first || !b->n_victim) return 0;
-  return t->score[slots[b->victim[0]].expert];
+  b->n_victim = n;
+  return first || !n ? 0 : score[0];
 }
 
 static void write_warm(const pm_slots *s, const table_state *t, pm_expert_board *b, uint32_t bar) {
@@ -299,6 +301,7 @@ static uint32_t find_better_use(pm_slots *s, uint32_t class, const spot *hot) {
 }
 
 void pm_slots_next(pm_slots *s) {
+  if (++s->step % WANDER_STEPS) return;
   for (uint32_t c = 0; c < s->n_class; c++) {
     spot hot;
     if (!find_hottest(s, c, NULL, &hot) || !s->tables[hot.table].admit) continue;

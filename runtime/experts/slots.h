@@ -35,7 +35,7 @@ void pm_slots_write(pm_slots *s, pm_expert_board *boards, bool many);
 // ids [n_row][n_used], the oldest row first
 void pm_slots_use(pm_slots *s, const pm_expert_board *board, uint32_t t, const int32_t *ids, uint32_t n_row, bool many);
 
-// Ends a step: a slot may wander from one table to another.
+// Ends a step: now and then a slot wanders from one table to another.
 void pm_slots_next(pm_slots *s);
 
 // Whether misses of table t may take victims (they may until told otherwise): not where the host computes misses and a fill on the way
