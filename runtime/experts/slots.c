@@ -157,24 +157,29 @@ static void nominate_free(pm_slots *s, pm_expert_board *boards) {
 
 // Appends the slots of the table's coldest experts, coldest first, and returns the score that a miss must beat.
 static uint32_t nominate_cold(const pm_slots *s, const table_state *t, pm_expert_board *b) {
-  uint32_t score[PM_EXPERTS_MAX + 1], first = b->n_victim, n = first, worst = UINT32_MAX;
-  for (uint32_t e = 0; e < s->n_expert; e++) {
-    if (t->score[e] >= worst || t->slot[e] == PM_EXPERT_NOWHERE || first == s->n_used) continue;
-    uint32_t i = n < s->n_used ? n++ : n - 1;
-    for (; i > first && score[i - 1] > t->score[e]; i--) score[i] = score[i - 1], b->victim[i] = b->victim[i - 1];
-    score[i] = t->score[e], b->victim[i] = t->slot[e];
-    if (n == s->n_used) worst = score[n - 1];
+  uint32_t score[PM_EXPERTS_MAX + 1], first = b->n_victim, n = first, worst = UINT32_MAX, *victim = b->victim;
+  const uint32_t *scores = t->score, *slot = t->slot, n_expert = s->n_expert, n_used = s->n_used;
+  for (uint32_t e = 0; e < n_expert; e++) {
+    if (scores[e] >= worst || slot[e] == PM_EXPERT_NOWHERE || first == n_used) continue;
+    uint32_t i = n < n_used ? n++ : n - 1;
+    for (; i > first && score[i - 1] > scores[e]; i--) score[i] = score[i - 1], victim[i] = victim[i - 1];
+    score[i] = scores[e], victim[i] = slot[e];
+    if (n == n_used) worst = score[n - 1];
   }
   b->n_victim = n;
   return first || !n ? 0 : score[0];
 }
 
 static void write_warm(const pm_slots *s, const table_state *t, pm_expert_board *b, uint32_t bar) {
-  for (uint32_t e = 0; e < s->n_expert; e++) {
-    bool warm = b->n_victim && !t->coming[e] && t->score[e] + NEWCOMER > bar;
-    b->dirty |= b->warm[e] != warm;
-    b->warm[e] = warm;
+  const uint32_t *score = t->score, n = s->n_expert;
+  const bool *coming = t->coming, any = b->n_victim;
+  bool *warm = b->warm, changed = false;
+  for (uint32_t e = 0; e < n; e++) {
+    bool is = any & !coming[e] & (score[e] + NEWCOMER > bar);
+    changed |= warm[e] != is;
+    warm[e] = is;
   }
+  b->dirty |= changed;
 }
 
 void pm_slots_write(pm_slots *s, pm_expert_board *boards, bool many) {
