@@ -10,12 +10,8 @@ void pm_gpu_parts(pm_type type, pm_gpu_part parts[PM_GPU_PARTS + 1]) {
     pm_type type;
     pm_gpu_part parts[PM_GPU_PARTS + 1];
   } split[] = {
-      {PM_TYPE_Q4_0, {{0, 2}, {2, 16}}},
-      {PM_TYPE_Q4_1, {{0, 4}, {4, 16}}},
-      {PM_TYPE_Q5_0, {{0, 2}, {2, 4}, {6, 16}}},
-      {PM_TYPE_Q5_1, {{0, 4}, {4, 4}, {8, 16}}},
-      {PM_TYPE_Q8_0, {{0, 2}, {2, 32}}},
-      {PM_TYPE_Q6_K, {{208, 2}, {0, 208}}},
+      {PM_TYPE_Q4_0, {{0, 2}, {2, 16}}},         {PM_TYPE_Q4_1, {{0, 4}, {4, 16}}}, {PM_TYPE_Q5_0, {{0, 2}, {2, 4}, {6, 16}}},
+      {PM_TYPE_Q5_1, {{0, 4}, {4, 4}, {8, 16}}}, {PM_TYPE_Q8_0, {{0, 2}, {2, 32}}}, {PM_TYPE_Q6_K, {{208, 2}, {0, 208}}},
   };
   memset(parts, 0, (PM_GPU_PARTS + 1) * sizeof *parts);
   parts[0].bytes = pm_format_get(type)->block_bytes;
