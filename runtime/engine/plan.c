@@ -196,8 +196,10 @@ static pm_status place_device(maker *k) {
   if (!place_slots(k, budget - always))
     return refuse(plan, "what every token uses, with its experts passing through,", always + plan->device.ring, budget,
                   "a shorter context, or the processor (--device cpu)");
-  uint64_t taken = n->staging + (n->unified ? always + plan->device.slots + plan->device.ring : 0), wanted;
-  uint64_t room = plan->host_budget > taken ? plan->host_budget - taken : 0;
+  uint64_t ram = left_of_ram(k->d->machine.ram), own = pm_plan_total(&plan->device), wanted;
+  if (n->unified) ram = ram > own ? ram - own : 0;  // a simulated card's memory is taken from the machine's
+  plan->host_budget = limited(ram, k->d->ram_limit);
+  uint64_t room = plan->host_budget > n->staging ? plan->host_budget - n->staging : 0;
   if (!place_homes(k, room, &wanted)) return refuse(plan, "a layer's experts in host memory", wanted, room, "more memory (--ram)");
   return PM_OK;
 }
