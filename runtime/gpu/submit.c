@@ -260,18 +260,15 @@ static portion next_portion(const pm_gpu *g, const pm_gpu_recording *r, uint32_t
   return p;
 }
 
-static pm_status drain(pm_gpu *g) {
-  if (g->boards.plan) PM_TRY(pm_gpu_gates_open(&g->gates));
-  return pm_gpu_wait(&g->device, g->device.ticket);
-}
-
-// Ends a step that failed on the way; the failure keeps its words, unless the device is the one that failed.
+// Ends a step that failed on the way; the failure keeps its words, unless the device fails now. A device that is thought lost may yet be
+// waiting, and is let go.
 static pm_status end_early(pm_gpu *g, pm_status status) {
   char message[512];
-  if (g->device.broken) return status;
+  bool lost = g->device.broken != PM_OK;
   snprintf(message, sizeof message, "%s", pm_fail_message());
-  PM_TRY(drain(g));
-  return pm_fail(status, "%s", message);
+  pm_status ended = g->boards.plan ? pm_gpu_gates_open(&g->gates) : PM_OK;
+  if (!ended && !lost) ended = pm_gpu_wait(&g->device, g->device.ticket);
+  return ended && !lost ? ended : pm_fail(status, "%s", message);
 }
 
 // Submits portions in order, two of them under way at a time, and serves what they ask. A failure opens all gates, so that what was

@@ -474,6 +474,44 @@ static void plans_before_it_loads(void **state) {
   b->ops->destroy(b);
 }
 
+static PFN_vkAllocateMemory real_allocate;
+static uint64_t refused_bytes;
+
+static VkResult refuse_homes(VkDevice d, const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *a, VkDeviceMemory *out) {
+  bool refused = info->allocationSize >= refused_bytes && info->allocationSize < refused_bytes + 65536;
+  return refused ? VK_ERROR_OUT_OF_HOST_MEMORY : real_allocate(d, info, a, out);
+}
+
+// Drivers pin less memory than there is: the planner hears how much was had.
+static void says_how_much_was_had(void **state) {
+  world *w = *state;
+  pm_backend *b;
+  pm_gpu_desc desc = {.device = device_name};
+  OK(pm_gpu_create(&desc, &b));
+  pm_gpu *g = (pm_gpu *)b;
+  refused_bytes = w->backend->ops->memory(w->backend).homes;  // one buffer holds them all
+  real_allocate = g->device.fn.vkAllocateMemory;
+  g->device.fn.vkAllocateMemory = refuse_homes;
+  assert_int_equal(b->ops->load(b, &w->program, &w->plan, NULL, NULL), PM_ERR_MEMORY);
+  assert_non_null(strstr(pm_fail_message(), "the driver gave 0.00 of"));
+  b->ops->destroy(b);
+}
+
+static VkResult lose_device(VkDevice d, VkSemaphore s, uint64_t *value) {
+  (void)d, (void)s, (void)value;
+  return VK_ERROR_DEVICE_LOST;
+}
+
+// The last test: a device that is lost while it waits for the host. Nothing hangs, now or at the end.
+static void a_device_is_lost(void **state) {
+  world *w = *state;
+  set_boards(w, 50, 0, true);
+  fill(w);
+  w->pos = 0;
+  ((pm_gpu *)w->backend)->device.fn.vkGetSemaphoreCounterValue = lose_device;
+  for (int i = 0; i < 2; i++) assert_int_equal(step(w, 1), PM_ERR_DEVICE_LOST);
+}
+
 int main(void) {
   const char *wanted = getenv("PUMICE_TEST_DEVICE");
   device_name = wanted && wanted[0] ? wanted : "0";
@@ -496,6 +534,8 @@ int main(void) {
       cmocka_unit_test(a_step_is_one_submission),
       cmocka_unit_test(refuses_more_misses_than_it_has_room_for),
       cmocka_unit_test(plans_before_it_loads),
+      cmocka_unit_test(says_how_much_was_had),
+      cmocka_unit_test(a_device_is_lost),
   };
   return cmocka_run_group_tests_name("gpu_experts", tests, setup, teardown);
 }

@@ -92,7 +92,8 @@ static void plans_a_program(void **state) {
   assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){20000, 4}), PM_ERR_UNSUPPORTED);  // a slab is larger
   assert_non_null(strstr(pm_fail_message(), "tensor up"));
   pm_gpu_plan_finish(&plan);
-  assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){34000, 4}), PM_ERR_UNSUPPORTED);  // 24 arenas would be needed
+  assert_int_equal(pm_gpu_plan_init(&plan, &p, NULL, temps, 1, (pm_gpu_bounds){34000, 4}),
+                   PM_ERR_UNSUPPORTED);  // 24 arenas would be needed
   assert_non_null(strstr(pm_fail_message(), "16 buffers"));
   pm_gpu_plan_finish(&plan);
   pm_program_finish(&p);
