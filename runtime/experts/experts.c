@@ -29,10 +29,11 @@ struct pm_experts {
   pm_expert_place *places;  // [n_expert] of an ask
   uint32_t *heat, *past;    // [n_table][n_expert], now and of earlier runs
   bool has_past;
-  char *heat_path;  // NULL: nothing is remembered
-  uint64_t n_step;  // of the device
-  bool partial;     // there are fewer homes than experts
-  bool many;        // the running step has many rows
+  char *heat_path;       // NULL: nothing is remembered
+  uint64_t n_step;       // of the device
+  bool partial;          // there are fewer homes than experts
+  uint32_t *homes_then;  // [n_table][n_expert] when the step came to the table; later ones may have taken homes from it since
+  bool many;             // the running step has many rows
   link_state link;
   pm_slots_move moves[MOVES];
   uint32_t n_move;  // under way
@@ -51,6 +52,7 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
   pm_experts *x = user;
   const pm_expert_class *c = &x->desc.plan->classes[x->desc.plan->class_of[table]];
   PM_TRY(pm_store_need(x->store, table, ids, n_id));
+  if (x->boards) memcpy(x->homes_then + table * x->n_expert, x->boards[table].home, x->n_expert * sizeof *x->homes_then);
   if (ready) *ready = 0;
   if (!x->desc.link.rate) return PM_OK;
   double now = pm_clock_seconds(), begin = x->many ? x->link.before_at : now;
@@ -79,6 +81,7 @@ static pm_status answer(void *user, const pm_expert_ask *ask) {
 
 static pm_status make_boards(pm_experts *x) {
   PM_NEW(&x->boards, x->n_table, "boards of experts");
+  PM_NEW(&x->homes_then, x->n_table * x->n_expert, "boards of experts");
   for (uint32_t t = 0; t < x->n_table; t++) {
     pm_expert_board *b = &x->boards[t];
     PM_NEW(&b->slot, x->n_expert, "boards of experts");
@@ -169,6 +172,7 @@ void pm_experts_destroy(pm_experts *x) {
     pm_free(x->boards[t].victim);
   }
   pm_free(x->boards);
+  pm_free(x->homes_then);
   pm_free(x->mine);
   pm_free(x->places);
   pm_free(x->heat);
@@ -287,7 +291,9 @@ static void mirror(pm_experts *x, pm_backend *b, uint32_t n_row, double seconds)
   bool learns = n_row == 1;
   for (uint32_t t = 0; t < x->n_table; t++) {
     pm_slots_counters before = *pm_slots_counts(x->slots, t, x->many);
-    pm_slots_use(x->slots, &x->boards[t], t, b->ops->chosen(b, t), n_row, x->many);
+    pm_expert_board then = x->boards[t];
+    if (then.wait) then.home = x->homes_then + t * x->n_expert;
+    pm_slots_use(x->slots, &then, t, b->ops->chosen(b, t), n_row, x->many);
     const pm_slots_counters *now = pm_slots_counts(x->slots, t, x->many);
     uint64_t n_host = count(now, PM_EXPERT_HOST) - count(&before, PM_EXPERT_HOST);
     uint64_t n_fill = count(now, PM_EXPERT_VICTIM) + count(now, PM_EXPERT_RING) - count(&before, PM_EXPERT_VICTIM) -
