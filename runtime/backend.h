@@ -119,7 +119,7 @@ typedef struct pm_backend_ops {
   void *(*home)(pm_backend *b, uint32_t class, uint32_t index);
   const int32_t *(*chosen)(pm_backend *b, uint32_t table);
   // Brings records from homes to slots beside the steps; returns at once. Boards must not name these slots or homes until
-  // `moved` says that ticket `*ticket` has passed.
+  // `moved` says that ticket `*ticket` has passed. Behind the running step, if there is one: its hooks must not wait for a ticket.
   pm_status (*move)(pm_backend *b, const pm_expert_move *moves, uint32_t n, uint64_t *ticket);
   bool (*moved)(pm_backend *b, uint64_t ticket);
   pm_memory_use (*memory)(const pm_backend *b);
