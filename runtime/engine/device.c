@@ -31,6 +31,7 @@ static pm_status make_plan(pm_engine *e, const pm_engine_desc *d, bool cpu, uint
   };
   desc.machine.ram = pm_memory_available();
   if (d->sim_link.rate > 0) desc.machine.link_rate = d->sim_link.rate, desc.machine.link_latency = d->sim_link.latency;
+  if (d->sim_link.host_rate > 0) desc.machine.cpu_rate = d->sim_link.host_rate;
   pm_plan_finish(&e->plan);
   PM_TRY(pm_plan_make(&desc, &e->plan));
   e->machine = desc.machine, e->simulated = is_simulated(d);
@@ -67,7 +68,6 @@ static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
       .plan = &e->plan.experts,
       .machine = e->machine,
       .device = !cpu,
-      .pinned = e->plan.pinned || modes[mode].whole_layers,
       .ways = d->stream_only ? 1 << PM_PACE_STREAM : modes[mode].ways,
       .whole_layers = modes[mode].whole_layers,
       .exact = d->exact,
@@ -75,6 +75,7 @@ static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
       .link = d->sim_link,
       .fingerprint = e->fingerprint,
       .heat_dir = d->cache_dir,
+      .trace = pm_use_trace_writer(e->trace),
   };
   return pm_experts_create(&desc, &e->experts);
 }
@@ -82,12 +83,15 @@ static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
 static void drop_backend(pm_engine *e) {
   if (e->backend) e->backend->ops->destroy(e->backend);
   pm_experts_destroy(e->experts);
-  e->backend = NULL, e->experts = NULL;
+  pm_use_trace_finish(e->trace);
+  e->backend = NULL, e->experts = NULL, e->trace = NULL;
 }
 
 // The backend is there; the plan is made and obeyed.
 static pm_status load_planned(pm_engine *e, const pm_engine_desc *d, bool cpu, uint64_t ram_limit) {
   PM_TRY(make_plan(e, d, cpu, ram_limit));
+  const pm_expert_plan *slots = cpu || !e->plan.tiered ? NULL : &e->plan.experts;
+  if (d->trace_path) PM_TRY(pm_use_trace_create(d->trace_path, &e->program, e->fingerprint, slots, &e->trace));
   if (e->plan.tiered) PM_TRY(make_experts(e, d, cpu));
   e->backend->ops->describe(e->backend, e->device, e->driver);
   PM_TRY(e->backend->ops->load(e->backend, &e->program, e->plan.tiered ? &e->plan.experts : NULL, d->progress, d->user));

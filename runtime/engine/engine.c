@@ -57,7 +57,6 @@ static pm_status open_into(pm_engine *e, const char *path, const pm_engine_desc 
   e->chat = pm_chat_format_detect(e->file);
   PM_TRY(build_program(e, d));
   e->fingerprint = fingerprint(e);
-  if (d->trace_path) PM_TRY(pm_use_trace_create(d->trace_path, &e->program, e->fingerprint, &e->trace));
   return pm_engine_load_backend(e, d);
 }
 
@@ -97,6 +96,7 @@ pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_
   }
   uint32_t n_logit = want == PM_WANT_NOTHING ? 0 : want == PM_WANT_LAST ? 1 : n;
   pm_step step = {.n_row = n, .n_logit = n_logit, .rows = e->rows, .logit_row = e->logit_row, .rope = e->rope};
-  PM_TRY(e->experts ? pm_experts_run(e->experts, e->backend, &step) : e->backend->ops->run(e->backend, &step));
+  if (e->experts) return pm_experts_run(e->experts, e->backend, &step);
+  PM_TRY(e->backend->ops->run(e->backend, &step));
   return e->trace ? pm_use_trace_step(e->trace, e->backend, n) : PM_OK;
 }

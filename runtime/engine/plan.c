@@ -139,7 +139,6 @@ static bool place_slots(maker *k, uint64_t room) {
     plan->experts.classes[c].n_slot = slots.n[c], plan->experts.classes[c].n_ring = n_ring;
     plan->in_slots.n_expert += slots.n[c], plan->in_slots.bytes += slots.n[c] * slots.bytes[c];
   }
-  plan->pinned = plan->in_slots.n_expert < 2ull * k->n_used * k->d->program->n_table;
   return true;
 }
 
@@ -252,7 +251,7 @@ static pm_status place(maker *k, uint32_t n_ctx, uint32_t n_batch) {
   pm_program_resize(p, n_batch, n_logit, n_ctx * k->d->n_session);
   PM_TRY(get_needs(k));
   plan->n_ctx = n_ctx, plan->n_batch = n_batch, plan->n_session = k->d->n_session;
-  plan->tiered = plan->pinned = false;
+  plan->tiered = false;
   plan->in_slots = plan->in_homes = plan->on_disk = (pm_plan_tier){0};
   copy_classes(k);
   return k->d->cpu ? place_processor(k) : place_device(k);

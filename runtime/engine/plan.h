@@ -49,7 +49,6 @@ typedef struct pm_plan {
   char note[256];    // what was made smaller; "" if nothing was
   pm_plan_mode mode;
   bool tiered;  // not all experts are where they are used: `experts` goes to load, otherwise NULL does
-  bool pinned;  // fewer slots than two tokens use: a set that stays, since nothing that follows use could keep anything
   bool unified;
   uint32_t n_ctx, n_session, n_batch;
   pm_plan_memory device, host;

@@ -56,8 +56,8 @@ static const pm_synth_mix_row MIXES[] = {
 static const struct substitute {
   pm_type wanted, instead;
 } SUBSTITUTES[] = {
-    {PM_TYPE_Q4_K, PM_TYPE_Q5_0}, {PM_TYPE_Q5_K, PM_TYPE_Q5_1}, {PM_TYPE_Q6_K, PM_TYPE_Q8_0},
-    {PM_TYPE_Q4_0, PM_TYPE_F16},  {PM_TYPE_Q5_0, PM_TYPE_F16},  {PM_TYPE_Q8_0, PM_TYPE_F16},  {PM_TYPE_Q5_1, PM_TYPE_F16},
+    {PM_TYPE_Q4_K, PM_TYPE_Q5_0}, {PM_TYPE_Q5_K, PM_TYPE_Q5_1}, {PM_TYPE_Q6_K, PM_TYPE_Q8_0}, {PM_TYPE_Q4_0, PM_TYPE_F16},
+    {PM_TYPE_Q5_0, PM_TYPE_F16},  {PM_TYPE_Q8_0, PM_TYPE_F16},  {PM_TYPE_Q5_1, PM_TYPE_F16},
 };
 
 typedef enum dim {

@@ -14,7 +14,7 @@ static const pm_op *next_route(const pm_program *p, const pm_op *after) {
   return NULL;
 }
 
-static pm_status create_into(pm_use_trace *u, const char *path, uint64_t fingerprint) {
+static pm_status create_into(pm_use_trace *u, const char *path, uint64_t fingerprint, const pm_expert_plan *plan) {
   const pm_program *p = u->program;
   const pm_op *route = next_route(p, NULL);
   if (!route) PM_FAIL(PM_ERR_ARGUMENT, "%s: the model has no experts whose use could be recorded", path);
@@ -24,18 +24,19 @@ static pm_status create_into(pm_use_trace *u, const char *path, uint64_t fingerp
   PM_NEW(&class_of, p->n_table, "classes of experts");
   shape.n_class = pm_program_expert_classes(p, class_of);
   shape.class_of = class_of;
+  for (uint32_t c = 0; plan && c < plan->n_class; c++) shape.n_slot[c] = plan->classes[c].n_slot;
   for (uint32_t t = 0; t < p->n_table; t++) shape.record_bytes[class_of[t]] = pm_expert_bytes(p->tables[t]);
   pm_status status = pm_trace_create(path, &shape, p->max_rows, &u->writer);
   pm_free(class_of);
   return status;
 }
 
-pm_status pm_use_trace_create(const char *path, const pm_program *p, uint64_t fingerprint, pm_use_trace **out) {
+pm_status pm_use_trace_create(const char *path, const pm_program *p, uint64_t fingerprint, const pm_expert_plan *plan, pm_use_trace **out) {
   *out = NULL;
   pm_use_trace *u;
   PM_NEW(&u, 1, "expert trace");
   u->program = p;
-  pm_status status = create_into(u, path, fingerprint);
+  pm_status status = create_into(u, path, fingerprint, plan);
   if (status) return pm_use_trace_finish(u), status;
   *out = u;
   return PM_OK;
@@ -47,6 +48,8 @@ void pm_use_trace_finish(pm_use_trace *u) {
   pm_free(u->ids);
   pm_free(u);
 }
+
+pm_trace_writer *pm_use_trace_writer(pm_use_trace *u) { return u ? u->writer : NULL; }
 
 // Tables and choices are both in the order of the layers.
 pm_status pm_use_trace_step(pm_use_trace *u, pm_backend *b, uint32_t n_row) {

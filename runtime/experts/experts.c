@@ -25,6 +25,7 @@ struct pm_experts {
   pm_cpu_assist *assist;
   pm_store *store;
   pm_expert_board *boards;
+  bool *admits;             // [n_table]
   bool *mine;               // [n_expert] of an ask: the host's
   pm_expert_place *places;  // [n_expert] of an ask
   uint32_t *heat, *past;    // [n_table][n_expert], now and of earlier runs
@@ -69,10 +70,12 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
 static pm_status answer(void *user, const pm_expert_ask *ask) {
   pm_experts *x = user;
   double begin = pm_clock_seconds();
-  uint32_t n = pm_expert_resolve(&x->boards[ask->table], x->n_expert, ask->ids, ask->n_row * x->n_used, false, x->places);
+  uint32_t n = pm_expert_resolve(&x->boards[ask->table], x->n_expert, ask->ids, ask->n_row * x->n_used, false, x->places), n_mine = 0;
   memset(x->mine, 0, x->n_expert * sizeof *x->mine);
-  for (uint32_t i = 0; i < n; i++) x->mine[x->places[i].expert] = x->places[i].fate == PM_EXPERT_HOST;
+  for (uint32_t i = 0; i < n; i++) n_mine += x->mine[x->places[i].expert] = x->places[i].fate == PM_EXPERT_HOST;
   PM_TRY(pm_cpu_assist_run(x->assist, ask, x->mine));
+  if (x->desc.link.host_rate)
+    pm_clock_wait(begin + (double)(n_mine * x->desc.plan->classes[x->desc.plan->class_of[ask->table]].home_bytes) / x->desc.link.host_rate);
   x->report.answer_seconds += pm_clock_seconds() - begin;
   return PM_OK;
 }
@@ -91,6 +94,8 @@ static pm_status make_boards(pm_experts *x) {
     for (uint32_t e = 0; e < x->n_expert; e++) b->slot[e] = b->home[e] = PM_EXPERT_NOWHERE;
     b->dirty = true;
   }
+  PM_NEW(&x->admits, x->n_table, "boards of experts");
+  for (uint32_t t = 0; t < x->n_table; t++) x->admits[t] = true;
   x->desc.plan->boards = x->boards;
   return PM_OK;
 }
@@ -173,6 +178,7 @@ void pm_experts_destroy(pm_experts *x) {
   }
   pm_free(x->boards);
   pm_free(x->homes_then);
+  pm_free(x->admits);
   pm_free(x->mine);
   pm_free(x->places);
   pm_free(x->heat);
@@ -185,6 +191,22 @@ void pm_experts_destroy(pm_experts *x) {
   pm_free(x);
 }
 
+// ---- what is recorded ----
+
+// Tells a trace of a decision, by the name of the call in slots.h.
+static pm_status record(pm_experts *x, pm_trace_kind kind, uint32_t a, uint32_t b, uint32_t c) {
+  return x->desc.trace ? pm_trace_event(x->desc.trace, kind, a, b, c) : PM_OK;
+}
+
+static pm_status record_move(pm_experts *x, pm_trace_kind kind, const pm_slots_move *m) {
+  return record(x, kind, m->table, m->expert, m->slot);
+}
+
+static pm_status record_step(pm_experts *x, pm_backend *b, uint32_t n_row) {
+  for (uint32_t t = 0; x->desc.trace && t < x->n_table; t++) PM_TRY(pm_trace_step(x->desc.trace, t, b->ops->chosen(b, t), n_row, x->many));
+  return PM_OK;
+}
+
 // ---- moves beside the steps ----
 
 static uint64_t move_bytes(const pm_experts *x, const pm_slots_move *m) {
@@ -195,13 +217,16 @@ static bool moves_are_there(pm_experts *x, pm_backend *b) {
   return pm_clock_seconds() >= x->move_arrival && b->ops->moved(b, x->move_ticket);
 }
 
-static void end_moves(pm_experts *x) {
-  for (uint32_t i = 0; i < x->n_move; i++) {
-    const pm_slots_move *m = &x->moves[i];
-    pm_slots_arrive(x->slots, m);
-    pm_store_release(x->store, m->table, x->boards[m->table].home[m->expert]);
-  }
+// Ends the moves that are under way: their experts have their slots, or the slots are free again.
+static pm_status end_moves(pm_experts *x, bool arrived) {
+  uint32_t n = x->n_move;
   x->n_move = 0;
+  for (const pm_slots_move *m = x->moves; m < x->moves + n; m++) {
+    (arrived ? pm_slots_arrive : pm_slots_drop)(x->slots, m);
+    pm_store_release(x->store, m->table, x->boards[m->table].home[m->expert]);
+    PM_TRY(record_move(x, arrived ? PM_TRACE_ARRIVE : PM_TRACE_DROP, m));
+  }
+  return PM_OK;
 }
 
 static pm_status begin_moves(pm_experts *x, pm_backend *b, uint32_t n) {
@@ -211,6 +236,7 @@ static pm_status begin_moves(pm_experts *x, pm_backend *b, uint32_t n) {
   if (!x->n_move) return PM_OK;
   for (uint32_t i = 0; i < x->n_move; i++) {
     const pm_slots_move *m = &x->moves[i];
+    PM_TRY(record_move(x, PM_TRACE_BEGIN, m));
     moves[i] = (pm_expert_move){m->table, x->boards[m->table].home[m->expert], m->slot};
     pm_store_hold(x->store, m->table, moves[i].home);
     bytes += move_bytes(x, m);
@@ -223,12 +249,7 @@ static pm_status begin_moves(pm_experts *x, pm_backend *b, uint32_t n) {
     x->move_arrival = x->link.free_at + x->desc.link.latency;
   }
   pm_status status = b->ops->move(b, moves, x->n_move, &x->move_ticket);
-  if (!status) return PM_OK;
-  for (uint32_t i = 0; i < x->n_move; i++) {
-    pm_slots_drop(x->slots, &x->moves[i]);
-    pm_store_release(x->store, x->moves[i].table, moves[i].home);
-  }
-  x->n_move = 0;
+  if (status) PM_TRY(end_moves(x, false));
   return status;
 }
 
@@ -237,7 +258,7 @@ static pm_status move_some(pm_experts *x, pm_backend *b, double seconds) {
   double record = pm_pace_look(x->pace).fill;
   x->move_credit += move_share * seconds;
   if (x->move_credit > MOVES * record) x->move_credit = MOVES * record;
-  if (x->n_move && moves_are_there(x, b)) end_moves(x);
+  if (x->n_move && moves_are_there(x, b)) PM_TRY(end_moves(x, true));
   uint32_t n = record > 0 ? (uint32_t)(x->move_credit / record) : MOVES;
   if (x->n_move || !n) return PM_OK;
   PM_TRY(begin_moves(x, b, n));
@@ -249,7 +270,7 @@ static pm_status move_some(pm_experts *x, pm_backend *b, double seconds) {
 static pm_status fill_slots(pm_experts *x, pm_backend *b) {
   do {
     while (x->n_move && !moves_are_there(x, b)) continue;
-    end_moves(x);
+    PM_TRY(end_moves(x, true));
     PM_TRY(begin_moves(x, b, MOVES));
   } while (x->n_move);
   return PM_OK;
@@ -264,15 +285,15 @@ pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress
   PM_TRY(pm_store_load(x->store, b, x->heat, progress, user));
   if (!x->slots) return PM_OK;
   pm_slots_seed(x->slots, x->heat);
+  if (x->desc.trace) PM_TRY(pm_trace_seed(x->desc.trace, x->heat));
   return fill_slots(x, b);
 }
 
 // ---- a step ----
 
-static void begin_step(pm_experts *x, uint32_t n_row) {
+static pm_status begin_step(pm_experts *x, uint32_t n_row) {
   const pm_expert_plan *plan = x->desc.plan;
   uint32_t n_miss = n_row * x->n_used < x->n_expert ? n_row * x->n_used : x->n_expert;
-  pm_slots_write(x->slots, x->boards, x->many);
   for (uint32_t t = 0; t < x->n_table; t++) {
     pm_expert_board *b = &x->boards[t], before = *b;
     pm_pace_choice c = pm_pace_choose(x->pace, t);
@@ -280,9 +301,15 @@ static void begin_step(pm_experts *x, uint32_t n_row) {
     b->n_ring = c.assist && c.n_ring < ring ? c.n_ring : ring;
     b->assist = !x->many && helps(x) && (c.assist || n_miss > ring);
     b->wait = x->partial || x->desc.link.rate > 0;
-    pm_slots_admit(x->slots, t, !b->assist && !x->desc.pinned);
     b->dirty |= b->n_ring != before.n_ring || b->assist != before.assist || b->wait != before.wait;
+    bool admit = !b->assist && !x->desc.whole_layers;
+    if (admit == x->admits[t]) continue;
+    x->admits[t] = admit;
+    pm_slots_admit(x->slots, t, admit);
+    PM_TRY(record(x, PM_TRACE_ADMIT, t, admit, 0));
   }
+  pm_slots_write(x->slots, x->boards, x->many);
+  return PM_OK;
 }
 
 static uint64_t count(const pm_slots_counters *c, pm_expert_fate fate) { return c->fate[fate]; }
@@ -308,16 +335,37 @@ static void mirror(pm_experts *x, pm_backend *b, uint32_t n_row, double seconds)
   x->n_step++;
 }
 
+// After a step that failed on its way nobody knows which victims it has overwritten: all slots are empty. What was said of the failure
+// stays.
+static void forget(pm_experts *x, pm_backend *b) {
+  char message[512];
+  snprintf(message, sizeof message, "%s", pm_fail_message());
+  while (x->n_move && !b->ops->moved(b, x->move_ticket)) continue;
+  (void)!end_moves(x, false);
+  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) {
+    uint32_t n = pm_slots_size(x->slots, c);
+    pm_slots_resize(x->slots, c, 0);
+    pm_slots_resize(x->slots, c, n);
+    (void)!record(x, PM_TRACE_RESIZE, c, 0, 0);
+    (void)!record(x, PM_TRACE_RESIZE, c, n, 0);
+  }
+}
+
 pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
-  if (!x->slots) return b->ops->run(b, step);
   x->many = step->n_row > PM_EXPERT_FEW_ROWS;
-  begin_step(x, step->n_row);
+  if (!x->slots) {
+    PM_TRY(b->ops->run(b, step));
+    return record_step(x, b, step->n_row);
+  }
+  PM_TRY(begin_step(x, step->n_row));
   double begin = pm_clock_seconds();
   x->link.before_at = begin;
-  PM_TRY(b->ops->run(b, step));
+  pm_status status = b->ops->run(b, step);
+  if (status) return forget(x, b), status;
   double seconds = pm_clock_seconds() - begin;
   mirror(x, b, step->n_row, seconds);
-  return x->desc.pinned ? PM_OK : move_some(x, b, seconds);
+  PM_TRY(record_step(x, b, step->n_row));
+  return x->desc.whole_layers ? PM_OK : move_some(x, b, seconds);
 }
 
 // ---- what happened ----

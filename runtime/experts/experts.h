@@ -10,12 +10,14 @@
 #include "pace.h"
 #include "slots.h"
 #include "store.h"
+#include "trace.h"
 
 typedef struct pm_experts pm_experts;
 
 // A link that is slower than the memory behind it; rate 0: the real one.
 typedef struct pm_link_desc {
   double rate, latency;  // bytes per second, seconds
+  double host_rate;      // bytes of experts per second that the processor computes, where it is simulated too; 0: as it is
 } pm_link_desc;
 
 typedef struct pm_experts_desc {
@@ -24,14 +26,14 @@ typedef struct pm_experts_desc {
   pm_expert_plan *plan;       // classes with their counts; boards and host are filled in here
   pm_machine machine;         // first guesses of what a record costs
   bool device;                // false: the CPU backend, which has homes and no slots
-  bool pinned;                // too few slots to follow use: a set that stays
   uint32_t ways;              // that misses may be served, 1 << pm_pace_way each
-  bool whole_layers;          // with `pinned`: the set is the first tables as a whole
+  bool whole_layers;          // the first tables have all their experts in slots, for good, and the host computes the others
   bool exact;
   uint32_t n_thread;
   pm_link_desc link;
-  uint64_t fingerprint;  // of the model, for its heat file
-  const char *heat_dir;  // where heat files are; NULL: nothing is remembered
+  uint64_t fingerprint;    // of the model, for its heat file
+  const char *heat_dir;    // where heat files are; NULL: nothing is remembered
+  pm_trace_writer *trace;  // what is chosen and decided is recorded there; NULL: nowhere
 } pm_experts_desc;
 
 pm_status pm_experts_create(const pm_experts_desc *desc, pm_experts **out) PM_MUST_USE;

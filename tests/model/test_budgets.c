@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "expert_replay.h"
 #include "memory.h"
 #include "session.h"
 
@@ -183,10 +184,49 @@ static void help_is_as_good_as_the_processor(void **state) {
   pm_engine_close(exact), pm_engine_close(cpu), pm_engine_close(e);
 }
 
+// What a trace recorded, played again offline, counts what the engine counted.
+static void a_replay_counts_the_same(void **state) {
+  static const budget budgets[] = {{25, true, 100}, {25, false, 100}, {10, true, 100}};
+  const char *file = *state, *device = getenv("PUMICE_TEST_DEVICE");
+  if (!device) skip();
+  pm_engine_desc d = description(device);
+  pm_engine *all = open_with(file, &d);
+  for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+    char path[] = "/tmp/pumice-use-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    pm_engine_desc limited = d;
+    limited.stream_only = budgets[i].stream_only, limited.trace_path = path;
+    set_limits(all, &budgets[i], &limited);
+    pm_engine *e = open_with(file, &limited);
+    taken t = converse(e);
+    drop(&t);
+    pm_experts_report r = pm_experts_look(e->experts);
+    pm_engine_close(e);
+    pm_trace *trace;
+    pm_replay_result replayed;
+    RUN(pm_trace_open(path, &trace));
+    RUN(pm_replay_run(trace, PM_REPLAY_RECORDED, NULL, &replayed));
+    const uint64_t *few = r.few.fate, *many = r.many.fate;
+    print_message("# %u %%: %llu hits, %llu misses of single tokens\n", budgets[i].percent, (unsigned long long)few[PM_EXPERT_HIT],
+                  (unsigned long long)replayed.misses[0]);
+    assert_true(few[PM_EXPERT_HIT] > 0 && replayed.misses[0] > 0);
+    assert_int_equal(replayed.hits[0], few[PM_EXPERT_HIT]);
+    assert_int_equal(replayed.misses[0], few[PM_EXPERT_VICTIM] + few[PM_EXPERT_RING] + few[PM_EXPERT_HOST]);
+    assert_int_equal(replayed.hits[1], many[PM_EXPERT_HIT]);
+    assert_int_equal(replayed.misses[1], many[PM_EXPERT_RING]);
+    pm_trace_close(trace);
+    unlink(path);
+  }
+  pm_engine_close(all);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       {"budgets agree: the demo model", budgets_agree, NULL, NULL, (void *)"pebble"},
       {"budgets agree: small models", small_models_agree, NULL, NULL, NULL},
+      {"a replay counts the same", a_replay_counts_the_same, NULL, NULL, (void *)"pebble"},
       {"the processor's help in the default mode", help_is_as_good_as_the_processor, NULL, NULL, (void *)"pebble"},
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
