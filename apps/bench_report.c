@@ -1,9 +1,21 @@
 #include "bench_report.h"
 
+#include <stdlib.h>
+
 #include "expert_report.h"
 #include "json_writer.h"
 #include "terminal.h"
 #include "text_buffer.h"
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+pm_bench_speed pm_bench_summarize(double *speed, uint32_t n) {
+  qsort(speed, n, sizeof *speed, by_value);
+  return (pm_bench_speed){speed[0], (speed[(n - 1) / 2] + speed[n / 2]) / 2, speed[n - 1]};
+}
 
 static const char no_energy[] = "no energy sensor is read";
 
@@ -27,8 +39,8 @@ void pm_bench_print_head(const pm_bench_report *r) {
 void pm_bench_print_row(const pm_bench_row *row) {
   char name[32];
   snprintf(name, sizeof name, "%s %u", row->prompt ? "prompt" : "generate", row->n);
-  printf("%-14s %6u %10.2f %10.2f %10.2f   %9.2f %9.2f %9.3f %9.3f\n", name, row->depth, row->median, row->slowest, row->fastest,
-         row->dispatches, row->barriers, row->submissions, row->allocations);
+  printf("%-14s %6u %10.2f %10.2f %10.2f   %9.2f %9.2f %9.3f %9.3f\n", name, row->depth, row->speed.median, row->speed.slowest,
+         row->speed.fastest, row->dispatches, row->barriers, row->submissions, row->allocations);
   fflush(stdout);
 }
 
@@ -46,9 +58,9 @@ static void write_row(pm_json *j, const pm_bench_row *row) {
   pm_json_text(j, "test", row->prompt ? "prompt" : "generate");
   pm_json_uint(j, "tokens", row->n);
   pm_json_uint(j, "depth", row->depth);
-  pm_json_real(j, "tokens_per_second", row->median);
-  pm_json_real(j, "slowest", row->slowest);
-  pm_json_real(j, "fastest", row->fastest);
+  pm_json_real(j, "tokens_per_second", row->speed.median);
+  pm_json_real(j, "slowest", row->speed.slowest);
+  pm_json_real(j, "fastest", row->speed.fastest);
   pm_json_real(j, "steps_per_token", row->steps);
   pm_json_real(j, "dispatches_per_token", row->dispatches);
   pm_json_real(j, "barriers_per_token", row->barriers);

@@ -4,10 +4,16 @@
 
 #include "model_options.h"
 
+// Sorts n > 0 speeds and picks the slowest, the median and the fastest of them.
+typedef struct pm_bench_speed {
+  double slowest, median, fastest;
+} pm_bench_speed;
+pm_bench_speed pm_bench_summarize(double *speed, uint32_t n);
+
 typedef struct pm_bench_row {
   bool prompt;                                                   // n tokens at once, else one by one
   uint32_t n, depth;                                             // tokens measured, and in the context before
-  double median, slowest, fastest;                               // tokens per second
+  pm_bench_speed speed;                                          // tokens per second
   double steps, submissions, dispatches, barriers, allocations;  // per token
 } pm_bench_row;
 

@@ -1,5 +1,11 @@
 #include "bench_text.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "model_options.h"
+
 // clang-format off
 // Written for this file; in the public domain (CC0).
 const char pm_bench_text[] =
@@ -204,3 +210,22 @@ const char pm_bench_text[] =
     "October. It tasted, people said, a little of iron, and it was so cold that it made your teeth ring like glasses; and in the "
     "inn, when strangers asked about it, there was always someone who began to explain, and always someone else who said that it had "
     "been quite otherwise.\n";
+// clang-format on
+
+int pm_bench_read_text(pm_text *text, const char *file) {
+  if (file) return pm_text_read_file(text, file) ? PM_EXIT_OK : pm_file_failed(file);
+  pm_text_append(text, pm_bench_text, strlen(pm_bench_text));
+  return PM_EXIT_OK;
+}
+
+int pm_bench_tokens(const pumice_model *model, const pm_text *text, size_t need, int32_t **tokens, size_t *n_text) {
+  int32_t *found;
+  int code = pm_failed(pm_tokens(model, text->data, text->n, PUMICE_ADD_BOS, &found, n_text));
+  if (code) return code;
+  *tokens = pm_resize(NULL, need, sizeof **tokens);
+  for (size_t i = 0; i < need && *n_text; i++) (*tokens)[i] = found[i % *n_text];
+  free(found);
+  if (*n_text) return PM_EXIT_OK;
+  fprintf(stderr, "pumice bench: the text is empty\n");
+  return PM_EXIT_WRONG_USE;
+}

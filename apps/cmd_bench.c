@@ -1,9 +1,9 @@
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "answer.h"
 #include "bench_report.h"
+#include "bench_sweep.h"
 #include "bench_text.h"
 #include "commands.h"
 #include "model_options.h"
@@ -14,9 +14,10 @@ enum { HASHED_TOKENS = 64, MAX_REPEAT = 100 };
 static struct {
   pm_u32_list prompt, generate, depth;
   uint32_t repeat;
-  const char *file;
+  const char *file, *sweep;
+  pm_u32_list budgets;
   bool json;
-} args = {.prompt = {{512}, 1}, .generate = {{64}, 1}, .depth = {{0}, 1}, .repeat = 5};
+} args = {.prompt = {{512}, 1}, .generate = {{64}, 1}, .depth = {{0}, 1}, .repeat = 5, .budgets = {{0, 10, 25, 30, 40, 50, 75, 100}, 8}};
 
 static const pm_option rows[] = {
     {"prompt", 'p', "N,...", PM_U32_LIST, &args.prompt, "lengths of prompts to evaluate at once; 0 is none (default: 512)"},
@@ -28,6 +29,14 @@ static const pm_option rows[] = {
     {"json", 0, NULL, PM_FLAG, &args.json, "print the results as JSON"},
     {0}};
 static const pm_option_group group = {"measurement", rows};
+
+static const pm_option sweep_rows[] = {
+    {"sweep", 0, "FILE.svg", PM_TEXT, &args.sweep,
+     "measure decode speed by the share of experts that have room in the card's memory, and draw it: automatic, misses streamed, misses "
+     "computed by the processor, whole layers. Takes --repeat times the first length of --generate; nothing that earlier runs learned"},
+    {"budgets", 0, "PERCENT,...", PM_U32_LIST, &args.budgets, "shares for --sweep, ascending (default: 0,10,25,30,40,50,75,100)"},
+    {0}};
+static const pm_option_group sweep_group = {"experts outside the card's memory", sweep_rows};
 
 typedef struct bench {
   pumice_model *model;
@@ -50,11 +59,6 @@ static pumice_status evaluate(bench *b, const pm_bench_row *row) {
   pumice_status status = PUMICE_OK;
   for (uint32_t i = 0; i < row->n && status == PUMICE_OK; i++) status = pumice_session_eval(b->session, tokens + i, 1, NULL, NULL);
   return status;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
 }
 
 static pumice_counters counters(const bench *b) {
@@ -86,9 +90,7 @@ static pumice_status measure(bench *b, pm_bench_row *row) {
     row->allocations = (double)(after.allocations - before.allocations) / row->n;
     if (i) speed[i - 1] = row->n / seconds;  // the first is to warm up
   }
-  qsort(speed, args.repeat, sizeof *speed, by_value);
-  row->slowest = speed[0], row->fastest = speed[args.repeat - 1];
-  row->median = (speed[(args.repeat - 1) / 2] + speed[args.repeat / 2]) / 2;
+  row->speed = pm_bench_summarize(speed, args.repeat);
   return PUMICE_OK;
 }
 
@@ -139,35 +141,14 @@ static size_t n_needed(void) {
   return n > HASHED_TOKENS ? n : HASHED_TOKENS;
 }
 
-// Enough tokens of the text: from its beginning again where it is too short, which the report says.
-static int prepare_tokens(bench *b, const pm_text *text) {
-  size_t n, need = n_needed();
-  int32_t *tokens;
-  int code = pm_failed(pm_tokens(b->model, text->data, text->n, PUMICE_ADD_BOS, &tokens, &n));
-  if (code) return code;
-  b->tokens = pm_resize(NULL, need, sizeof *b->tokens);
-  for (size_t i = 0; i < need && n; i++) b->tokens[i] = tokens[i % n];
-  free(tokens);
-  b->report.n_text = n;
-  b->report.text_repeats = n < need;
-  if (n) return PM_EXIT_OK;
-  fprintf(stderr, "pumice bench: the text is empty\n");
-  return PM_EXIT_WRONG_USE;
-}
-
-static int read_text(pm_text *text) {
-  if (args.file) return pm_text_read_file(text, args.file) ? PM_EXIT_OK : pm_file_failed(args.file);
-  pm_text_append(text, pm_bench_text, strlen(pm_bench_text));
-  return PM_EXIT_OK;
-}
-
 // Opens the model and evaluates one token, which is what loading means to who waits for the first word.
 static int load(bench *b, const char *path, const pm_text *text) {
   double began = pm_seconds();
   int code = pm_model_open(path, (uint32_t)n_needed(), &b->model);
   if (code) return code;
   b->report.load_seconds = pm_seconds() - began;
-  code = prepare_tokens(b, text);
+  code = pm_bench_tokens(b->model, text, n_needed(), &b->tokens, &b->report.n_text);
+  b->report.text_repeats = b->report.n_text < n_needed();
   if (!code) code = pm_failed(pumice_session_create(b->model, &b->session));
   if (!code) code = pm_failed(pumice_session_eval(b->session, b->tokens, 1, NULL, NULL));
   b->report.first_token_seconds = pm_seconds() - began;
@@ -177,13 +158,25 @@ static int load(bench *b, const char *path, const pm_text *text) {
   return pm_wrong_use(&pm_cmd_bench, "the measurements need a context of %zu tokens, and there are %u", n_needed(), b->report.info.n_ctx);
 }
 
+static int sweep(const char *path) {
+  pm_text text = {0};
+  pm_sweep_desc desc = {path, args.sweep, &text, &args.budgets, args.generate.value[0], args.repeat, args.json};
+  if (!desc.n_generate) return pm_wrong_use(&pm_cmd_bench, "--sweep measures tokens one by one, and --generate is 0");
+  pm_interrupt_catch();
+  int code = pm_bench_read_text(&text, args.file);
+  if (!code) code = pm_bench_sweep(&desc);
+  pm_text_free(&text);
+  return code;
+}
+
 static int run(char **arguments, uint32_t n) {
   (void)n;
+  if (args.sweep) return sweep(arguments[0]);
   bench b = {.report = {.info = PUMICE_INIT(pumice_model_info), .arguments = &pm_model_args, .repeat = args.repeat}};
   pm_text text = {0};
   if (n_needed() > UINT32_MAX) return pm_wrong_use(&pm_cmd_bench, "no context is that long");
   pm_interrupt_catch();
-  int code = read_text(&text);
+  int code = pm_bench_read_text(&text, args.file);
   if (!code) code = load(&b, arguments[0], &text);
   if (!code) {
     pm_interrupt_watch(b.session);
@@ -212,6 +205,6 @@ const pm_command pm_cmd_bench = {
         "tokens are not part of the times.",
     .min_argument = 1,
     .max_argument = 1,
-    .groups = {&group, &pm_model_group},
+    .groups = {&group, &sweep_group, &pm_model_group},
     .run = run,
 };

@@ -25,8 +25,9 @@ static const pm_option model_rows[] = {
     {"experts", 0, "MODE", PM_TEXT, &pm_model_args.experts,
      "how experts outside the card's memory are reached: auto (default), stream, assist, split, layers (whole layers stay there)"},
     {"sim-vram", 0, "BYTES", PM_BYTES, &pm_model_args.sim_vram, "take the device for a card with so much memory of its own"},
-    {"sim-link", 0, "GBPS[,US]", PM_TEXT, &pm_model_args.sim_link,
-     "and behind a link of so many gigabytes per second, with a latency in microseconds: for measurements without a card"},
+    {"sim-link", 0, "GBPS[,US[,CPU]]", PM_TEXT, &pm_model_args.sim_link,
+     "and behind a link of so many gigabytes per second, with a latency in microseconds, beside a processor that computes CPU gigabytes of "
+     "experts per second: for measurements without a card"},
     {"exact", 0, NULL, PM_FLAG, &pm_model_args.exact, "float activations and a 32-bit cache: slower, for comparisons"},
     {"cache-f32", 0, NULL, PM_FLAG, &pm_model_args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"no-mmap", 0, NULL, PM_FLAG, &pm_model_args.no_mmap, "read the file into memory instead of mapping it"},
@@ -166,12 +167,23 @@ static int open_failed(const char *path, pumice_status status) {
   return asked && !about_file && status != PUMICE_ERR_MEMORY ? fail_with(status, device_hint) : pm_failed(status);
 }
 
-// "GBPS" or "GBPS,MICROSECONDS".
-static bool read_link(const char *text, double *gbps, double *latency) {
-  char rest[2];
-  int n = sscanf(text, "%lf,%lf%1s", gbps, latency, rest);
-  if (n == 1) n = sscanf(text, "%lf%1s", gbps, rest);
-  return (n == 1 || n == 2) && *gbps > 0 && *gbps < 1e6 && *latency >= 0 && *latency < 1e9;
+int pm_model_sim_link(pm_sim_link *link) {
+  *link = (pm_sim_link){0};
+  const char *at = pm_model_args.sim_link;
+  double *const values[] = {&link->gbps, &link->latency_us, &link->cpu_gbps};
+  for (size_t i = 0; at && i < sizeof values / sizeof *values; i++) {
+    char *end;
+    *values[i] = strtod(at, &end);
+    bool good = end > at && *values[i] >= 0 && *values[i] < 1e9 && link->gbps > 0;
+    if (good && !*end) return PM_EXIT_OK;
+    at = good && *end == ',' ? end + 1 : NULL;
+  }
+  if (!pm_model_args.sim_link) return PM_EXIT_OK;
+  fprintf(stderr,
+          "pumice: --sim-link takes gigabytes per second, perhaps microseconds and the processor's gigabytes per second, e.g. 0.5 or "
+          "0.5,20 or 0.5,20,1.2; not '%s'\n",
+          pm_model_args.sim_link);
+  return PM_EXIT_WRONG_USE;
 }
 
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
@@ -179,12 +191,9 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
   int code = pm_model_check_path(path);
   if (code) return code;
   const pm_model_arguments *a = &pm_model_args;
-  double gbps = 0, latency = 0;
-  if (a->sim_link && !read_link(a->sim_link, &gbps, &latency)) {
-    fprintf(stderr, "pumice: --sim-link takes gigabytes per second, or these and microseconds, e.g. 0.5 or 0.5,20; not '%s'\n",
-            a->sim_link);
-    return PM_EXIT_WRONG_USE;
-  }
+  pm_sim_link link;
+  code = pm_model_sim_link(&link);
+  if (code) return code;
   pumice_model_options options = {.size = sizeof options,
                                   .device = a->device,
                                   .n_ctx = a->ctx ? a->ctx : ctx,
@@ -194,18 +203,19 @@ int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
                                   .cache_f32 = a->cache_f32,
                                   .read_file = a->no_mmap,
                                   .validate = a->validate,
-                                  .cache_dir = cache_dir(),
+                                  .cache_dir = a->fresh ? NULL : cache_dir(),
                                   .vram_limit = a->vram,
                                   .ram_limit = a->ram,
                                   .deterministic = a->deterministic,
                                   .experts = a->experts,
                                   .sim_vram = a->sim_vram,
-                                  .sim_link_gbps = gbps,
-                                  .sim_link_latency_us = latency,
+                                  .sim_link_gbps = link.gbps,
+                                  .sim_link_latency_us = link.latency_us,
+                                  .sim_cpu_gbps = link.cpu_gbps,
                                   .progress = pm_progress,
                                   .trace_path = a->trace};
   code = open_failed(path, pumice_model_open(path, &options, model));
   pm_progress_clear();
-  if (!code) print_note(*model);
+  if (!code && !a->fresh) print_note(*model);
   return code;
 }

@@ -12,6 +12,7 @@ typedef struct pm_model_arguments {
   uint32_t ctx, threads, batch;  // 0 = the library's choice
   uint64_t vram, ram, sim_vram;  // bytes that may be used; 0 = what is free; sim_vram: 0 = the device's own
   bool exact, cache_f32, deterministic, no_mmap, validate;
+  bool fresh;  // no option: nothing of earlier runs is used and nothing is kept, no notes are printed
 } pm_model_arguments;
 
 extern pm_model_arguments pm_model_args;
@@ -23,6 +24,12 @@ pumice_sampling pm_sampling_get(void);
 // Opens a model by pm_model_args, with a progress bar. `ctx` is the context if --ctx is not given (0 = the library's choice). Returns an
 // exit code; what went wrong has been said.
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model);
+
+// What --sim-link asks for; zeros without it. Returns 0 or, if that cannot be understood, an exit code.
+typedef struct pm_sim_link {
+  double gbps, latency_us, cpu_gbps;
+} pm_sim_link;
+int pm_model_sim_link(pm_sim_link *link);
 
 // 0 if there is a file at `path` and it is no folder; else an exit code, and the reason has been said.
 int pm_model_check_path(const char *path);

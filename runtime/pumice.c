@@ -155,7 +155,7 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
                       .ram_limit = o.ram_limit,
                       .sim_vram = o.sim_vram,
                       .experts = o.experts,
-                      .sim_link = {.rate = o.sim_link_gbps * 1e9, .latency = o.sim_link_latency_us * 1e-6},
+                      .sim_link = {o.sim_link_gbps * 1e9, o.sim_link_latency_us * 1e-6, o.sim_cpu_gbps * 1e9},
                       .cache_dir = o.cache_dir,
                       .trace_path = o.trace_path,
                       .progress = o.progress ? load_progress : NULL,

@@ -96,9 +96,9 @@ typedef struct pumice_model_options {
   uint64_t vram_limit, ram_limit;
   bool deterministic;  // the processor computes no experts for a card: the same results however much fits
   // For measurements without a card: the device is taken for one with so much memory of its own, behind a link of so many 1e9 bytes per
-  // second and such a latency; 0 = as it is.
+  // second and such a latency, beside a processor that computes so many 1e9 bytes of experts per second; 0 = as it is.
   uint64_t sim_vram;
-  double sim_link_gbps, sim_link_latency_us;
+  double sim_link_gbps, sim_link_latency_us, sim_cpu_gbps;
   // How experts without a slot are served, for comparisons: NULL or "auto"; "stream", "assist", "split" (as in pumice_plan_info.mode);
   // "layers": whole layers have slots, as many as fit, and the processor computes the others for good.
   const char *experts;
