@@ -118,9 +118,20 @@ static void write_layer(void *user, uint32_t layer, const char *mode, uint32_t n
   w->last = layer;
 }
 
+// Where the processor computes all experts, and some of them are on disk.
+static void print_homes(FILE *f, const pumice_expert_stats *before, const figures *x) {
+  double hits = (double)(x->now.disk_hits - before->disk_hits), misses = (double)(x->now.disk_misses - before->disk_misses);
+  fprintf(f, "experts   %s: %.1f %% of those used were in memory\n", x->now.mode, hits + misses > 0 ? 100 * hits / (hits + misses) : 100);
+  fprintf(f, "traffic   per token: disk %s, waited for %.3f ms\n", pm_bytes_text((uint64_t)x->disk), 1e3 * x->disk_seconds);
+}
+
 void pm_print_experts(FILE *f, const pumice_model *model, const pumice_expert_stats *before, uint64_t tokens) {
   figures x = figure_out(model, before, tokens);
-  if (!tokens || (x.chosen == 0 && x.disk == 0)) return;
+  if (!tokens || !x.now.tiered) return;
+  if (x.chosen == 0) {
+    print_homes(f, before, &x);
+    return;
+  }
   fprintf(f, "experts   %s%s: of %.1f per token %.1f %% in slots, %.1f %% brought, %.1f %% by the processor\n", x.now.mode,
           x.now.simulated ? " (simulated card)" : "", x.chosen, 100 * x.hit, 100 * x.brought, 100 * x.host);
   fprintf(f, "traffic   per token: link %s", pm_bytes_text((uint64_t)x.link));
