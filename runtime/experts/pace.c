@@ -6,12 +6,15 @@
 
 #include "memory.h"
 
-enum { WINDOW = 8, AGAIN = 32, RARELY = 256 };  // tokens of a window; windows between two looks at another way, and at a bad one
-enum { BASE, FILL, HOST, ASK, N };              // of the fit
+// Tokens of a window; windows between two looks at another way, at a bad one, and at one that has just won.
+enum { WINDOW = 8, AGAIN = 32, RARELY = 256, SOON = 2 };
+enum { PROOF = 2 };                 // windows in a row that another way must win to be taken: one may be luck
+enum { BASE, FILL, HOST, ASK, N };  // of the fit
 
 static const double forget = 0.998, usual = 1.0 / 16;
 static const double near = 1.3;        // beyond this factor of the best a way is bad
-static const double clearly = 0.97;    // another way must be this much better to be taken
+static const double clearly = 0.97;    // another way wins a window if it is this much better,
+static const double by_far = 0.8;      // and needs no further proof if it is so much better
 static const double hysteresis = 0.9;  // a table changes sides for this much
 
 typedef struct fit {
@@ -30,6 +33,7 @@ struct pm_pace {
   pm_pace_way way, best;
   double window[WINDOW], median[PM_PACE_WAYS];
   uint32_t n_window, n_play, played[PM_PACE_WAYS];  // windows: when each way was last played, 0: never
+  uint32_t wins[PM_PACE_WAYS];                      // in a row, against the best
   table tables[];
 };
 
@@ -122,14 +126,25 @@ static int ascending(const void *a, const void *b) {
 // Whether a way other than the best is to be looked at again.
 static bool is_due(const pm_pace *p, pm_pace_way w) {
   bool bad = p->median[w] > near * p->median[p->best];
-  return may(p, w) && w != p->best && (!p->played[w] || p->n_play - p->played[w] >= (bad ? RARELY : AGAIN));
+  uint32_t wait = p->wins[w] ? SOON : bad ? RARELY : AGAIN;
+  return may(p, w) && w != p->best && (!p->played[w] || p->n_play - p->played[w] >= wait);
+}
+
+// The way that was just played against the best.
+static void judge(pm_pace *p) {
+  double ours = p->median[p->way], best = p->median[p->best];
+  uint32_t *wins = &p->wins[p->way];
+  *wins = ours < by_far * best ? PROOF : ours < clearly * best ? *wins + 1 : 0;
+  if (*wins < PROOF) return;
+  *wins = 0;
+  p->best = p->way;
 }
 
 static void end_window(pm_pace *p) {
   qsort(p->window, WINDOW, sizeof *p->window, ascending);
   p->median[p->way] = p->window[WINDOW / 2];
   p->played[p->way] = ++p->n_play;
-  if (p->median[p->way] < clearly * p->median[p->best]) p->best = p->way;
+  judge(p);
   p->way = p->best;
   for (pm_pace_way w = 0; w < PM_PACE_WAYS; w++)
     if (is_due(p, w)) p->way = w;
