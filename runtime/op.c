@@ -63,6 +63,16 @@ pm_tensor *pm_program_weight(pm_program *p, const char *name, pm_type type, cons
   return add_tensor(p, name, t);
 }
 
+pm_tensor *pm_program_cut(pm_program *p, const pm_tensor *w, uint64_t n_row) {
+  size_t head_bytes = pm_tensor_row_bytes(w) * n_row;
+  uint32_t i = 0;
+  while (i < p->n_tensor && p->tensors[i] != w) i++;
+  const uint64_t ne[3] = {w->ne[0], w->ne[1] - n_row, 1};
+  pm_tensor *rest = pm_program_weight(p, w->name, w->type, ne, w->host ? (const char *)w->host + head_bytes : NULL, 0);
+  if (i < p->n_tensor && !p->error) p->tensors[i]->ne[1] = n_row, p->tensors[i]->slab_bytes = head_bytes;
+  return rest;
+}
+
 pm_tensor *pm_program_kv(pm_program *p, const char *name, pm_type type, uint64_t n, uint64_t n_cell) {
   return add_tensor(p, name, (pm_tensor){.role = PM_ROLE_KV, .type = type, .ne = {n, n_cell, 1}});
 }

@@ -154,6 +154,8 @@ void pm_program_finish(pm_program *p);
 
 // Adds a tensor; the name is copied. Never NULL: after a failure a dummy is returned and the error is latched.
 pm_tensor *pm_program_weight(pm_program *p, const char *name, pm_type type, const uint64_t ne[3], const void *host, size_t slab_bytes);
+// Cuts a weight {in, out} in two: it keeps its first `n_row` rows, the others become a weight of their own. Before any op names it.
+pm_tensor *pm_program_cut(pm_program *p, const pm_tensor *w, uint64_t n_row);
 pm_tensor *pm_program_kv(pm_program *p, const char *name, pm_type type, uint64_t n, uint64_t n_cell);
 // F32 [max_rows][n]; asking again with the same name and width gives the same tensor, so layers share their scratch.
 pm_tensor *pm_program_scratch(pm_program *p, const char *name, uint64_t n);

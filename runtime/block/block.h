@@ -50,4 +50,8 @@ typedef struct pm_moe {
 // x += MoE(norm(x)). The choice of experts stays readable after a step in the OUTPUT tensor "experts.<layer>", I32 [n_row][n_used].
 void pm_block_moe(pm_program *p, int32_t layer, const pm_tensor *norm, float eps, const pm_moe *m, pm_tensor *x);
 
+// logits = output norm(x), for the rows that want them. output {d_model, n_vocab}; `own`: nothing else uses it (a tied head is the
+// embedding table).
+void pm_block_head(pm_program *p, const pm_tensor *norm, float eps, const pm_tensor *output, bool own, pm_tensor *x);
+
 #endif

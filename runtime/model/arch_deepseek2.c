@@ -336,9 +336,8 @@ static pm_status build(pm_model *m, pm_type kv_type, uint32_t n_cell, pm_program
   pm_binder b = {.model = m, .program = p, .dims = dims, .layer = -1};
   globals g = {0};
   PM_TRY(pm_bind(&b, global_rules, sizeof global_rules / sizeof *global_rules, &g));
-  if (!g.output) g.output = g.token_embd;  // tied head
 
-  pm_tensor *x = pm_program_scratch(p, "x", c->d_model), *last = pm_program_scratch(p, "output_norm", c->d_model);
+  pm_tensor *x = pm_program_scratch(p, "x", c->d_model);
   p->logits = pm_program_output(p, "logits", PM_TYPE_F32, c->n_vocab, p->max_logits);
   pm_program_append(p, (pm_op){PM_OP_EMBED, -1, .embed = {g.token_embd, pm_view_rows(x)}});
   for (b.layer = 0; b.layer < (int32_t)c->n_layer; b.layer++) {
@@ -352,9 +351,8 @@ static pm_status build(pm_model *m, pm_type kv_type, uint32_t n_cell, pm_program
       pm_block_moe(p, b.layer, l.ffn_norm, c->eps, &l.moe, x);
     }
   }
-  pm_program_append(p, (pm_op){PM_OP_NORM, -1, .norm = {pm_view_rows(x), pm_view_rows(last), g.output_norm, c->eps, PM_ROWS_LOGITS}});
-  pm_program_append(p, (pm_op){PM_OP_MATMUL, -1,
-                               .matmul = {.w = g.output, .x = pm_view_rows(last), .y = pm_view_rows(p->logits), .rows = PM_ROWS_LOGITS}});
+  bool own = g.output != NULL;  // else the head is tied
+  pm_block_head(p, g.output_norm, c->eps, own ? g.output : g.token_embd, own, x);
   return PM_OK;
 }
 
