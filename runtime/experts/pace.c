@@ -8,13 +8,13 @@
 
 // Tokens of a window; windows between two looks at another way, at a bad one, and at one that has just won.
 enum { WINDOW = 8, AGAIN = 32, RARELY = 256, SOON = 2 };
-enum { PROOF = 2 };                 // windows in a row that another way must win to be taken: one may be luck
+enum { PROOF = 3 };                 // windows in a row that another way must win to be taken: one may be luck
 enum { BASE, FILL, HOST, ASK, N };  // of the fit
 
 static const double forget = 0.998, usual = 1.0 / 16;
 static const double near = 1.3;        // beyond this factor of the best a way is bad
 static const double clearly = 0.97;    // another way wins a window if it is this much better,
-static const double by_far = 0.8;      // and needs no further proof if it is so much better
+static const double by_far = 0.7;      // and needs no further proof if it is so much better
 static const double hysteresis = 0.9;  // a table changes sides for this much
 
 typedef struct fit {
