@@ -2,10 +2,14 @@
 #ifndef PM_CPU_MM_COMMON_H
 #define PM_CPU_MM_COMMON_H
 
+#include "codebooks.h"
 #include "half.h"
 #include "isa.h"
 
 #define INLINE static inline __attribute__((always_inline))
+
+// Code that all formats share: compiled once, not once per format.
+#define SHARED static __attribute__((noinline))
 
 // The loop that follows has constant bounds and becomes straight code.
 #if defined(__clang__)

@@ -10,8 +10,27 @@ void pm_gpu_parts(pm_type type, pm_gpu_part parts[PM_GPU_PARTS + 1]) {
     pm_type type;
     pm_gpu_part parts[PM_GPU_PARTS + 1];
   } split[] = {
-      {PM_TYPE_Q4_0, {{0, 2}, {2, 16}}},         {PM_TYPE_Q4_1, {{0, 4}, {4, 16}}}, {PM_TYPE_Q5_0, {{0, 2}, {2, 4}, {6, 16}}},
-      {PM_TYPE_Q5_1, {{0, 4}, {4, 4}, {8, 16}}}, {PM_TYPE_Q8_0, {{0, 2}, {2, 32}}}, {PM_TYPE_Q6_K, {{208, 2}, {0, 208}}},
+      {PM_TYPE_Q4_0, {{0, 2}, {2, 16}}},
+      {PM_TYPE_Q4_1, {{0, 4}, {4, 16}}},
+      {PM_TYPE_Q5_0, {{0, 2}, {2, 4}, {6, 16}}},
+      {PM_TYPE_Q5_1, {{0, 4}, {4, 4}, {8, 16}}},
+      {PM_TYPE_Q8_0, {{0, 2}, {2, 32}}},
+      {PM_TYPE_Q2_K, {{80, 4}, {0, 80}}},
+      {PM_TYPE_Q3_K, {{108, 2}, {96, 12}, {0, 96}}},
+      {PM_TYPE_Q6_K, {{208, 2}, {0, 208}}},
+      {PM_TYPE_IQ1_S, {{0, 2}, {34, 16}, {2, 32}}},
+      {PM_TYPE_IQ1_M, {{48, 8}, {32, 16}, {0, 32}}},
+      {PM_TYPE_IQ2_XXS, {{0, 2}, {2, 64}}},
+      {PM_TYPE_IQ2_XS, {{0, 2}, {66, 8}, {2, 64}}},
+      {PM_TYPE_IQ2_S, {{0, 2}, {66, 16}, {2, 64}}},
+      {PM_TYPE_IQ3_XXS, {{0, 2}, {2, 96}}},
+      {PM_TYPE_IQ3_S, {{0, 2}, {66, 44}, {2, 64}}},
+      {PM_TYPE_IQ4_NL, {{0, 2}, {2, 16}}},
+      {PM_TYPE_IQ4_XS, {{0, 8}, {8, 128}}},
+      {PM_TYPE_MXFP4, {{0, 1}, {1, 16}}},
+      {PM_TYPE_NVFP4, {{0, 4}, {4, 32}}},
+      {PM_TYPE_TQ1_0, {{52, 2}, {48, 4}, {0, 48}}},
+      {PM_TYPE_TQ2_0, {{64, 2}, {0, 64}}},
   };
   memset(parts, 0, (PM_GPU_PARTS + 1) * sizeof *parts);
   parts[0].bytes = pm_format_get(type)->block_bytes;

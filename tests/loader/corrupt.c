@@ -370,7 +370,7 @@ static const corruption ROWS[] = {
     MODEL_ROW("down-255", FORMAT, "blk.1.ffn_down_exps.weight", "255", set_ne1, "blk.1.ffn_down_exps.weight", 255),
     MODEL_ROW("experts-flat", FORMAT, "blk.1.ffn_up_exps.weight", NULL, flatten, "blk.1.ffn_up_exps.weight", 0),
     MODEL_ROW("norm-f16", FORMAT, "output_norm.weight", "F32", set_type, "output_norm.weight", 1),
-    MODEL_ROW("type-not-run", UNSUPPORTED, "blk.1.ffn_gate_exps.weight", "IQ4_XS", set_type, "blk.1.ffn_gate_exps.weight", 23),
+    MODEL_ROW("type-not-run", UNSUPPORTED, "blk.1.ffn_gate_exps.weight", "Q1_0", set_type, "blk.1.ffn_gate_exps.weight", 41),
 };
 
 const corruption *corrupt_row(size_t i) { return i < sizeof ROWS / sizeof *ROWS ? &ROWS[i] : NULL; }

@@ -13,26 +13,34 @@ static const pm_case_step product_steps[] = {
     {1, 1, 1, 0}, {2, 2, 1, 0}, {3, 0, 1, 5}, {8, 3, 1, 0}, {9, 9, 3, 0}, {31, 1, 1, 0}, {33, 8, 2, 7}, {64, 2, 1, 0}, {70, 13, 2, 0},
 };
 
+// What an op does beside reading weights is the same for all formats: these go through every case, the others through the first few, each
+// op once, because drivers take seconds to compile a format's kernels.
+#define IS_COMMON(id)                                                                                                    \
+  ((id) == PM_TYPE_F32 || (id) == PM_TYPE_F16 || (id) == PM_TYPE_BF16 || (id) == PM_TYPE_Q4_0 || (id) == PM_TYPE_Q5_0 || \
+   (id) == PM_TYPE_Q8_0 || (id) == PM_TYPE_Q4_K || (id) == PM_TYPE_Q5_K || (id) == PM_TYPE_Q6_K)
+enum { N_LEAN = 5 };
+
 // Shapes that a format allows: whole blocks, not whole groups of 256 where blocks are smaller, a multiple of 4 for plain floats.
-#define SHORT(elements) ((elements) == 256 ? 256 : (elements) == 32 ? 32 : 36)
-#define LONG(elements) ((elements) == 256 ? 768 : (elements) == 32 ? 352 : 300)
+#define SHORT(elements) ((elements) > 1 ? (elements) : 36)
+#define LONG(elements) ((elements) == 256 ? 768 : (elements) == 64 ? 320 : (elements) == 32 ? 352 : 300)
 
 #define PM_FORMAT(name, id, e, bytes)                                                                                          \
   static const pm_case cases_##name[] = {                                                                                      \
       {PM_OP_EMBED, .type = id, .n_in = LONG(e), .n_out = 37},                                                                 \
+      {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 35, .flags = PM_CASE_STRIDED | PM_CASE_ACCUMULATE},                 \
+      {PM_OP_MATMUL, .type = id, .n_in = SHORT(e), .n_out = 1, .flags = PM_CASE_ACCUMULATE},                                   \
+      {PM_OP_EXPERTS_GLU, .type = id, .type_up = id, .n_in = LONG(e), .n_out = 36, .n_batch = 2, .n_expert = 5},               \
+      {PM_OP_EXPERTS_DOWN, .type = id, .n_in = SHORT(e), .n_out = 67, .n_batch = 6, .n_expert = 16},                           \
       {PM_OP_EMBED, .type = id, .n_in = SHORT(e), .n_out = 1, .flags = PM_CASE_STRIDED},                                       \
       {PM_OP_MATMUL, .type = id, .n_in = SHORT(e), .n_out = 1},                                                                \
       {PM_OP_MATMUL, .type = id, .n_in = SHORT(e), .n_out = 70, .n_batch = 3, .flags = PM_CASE_STRIDED},                       \
-      {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 35, .flags = PM_CASE_STRIDED | PM_CASE_ACCUMULATE},                 \
       {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 128, .flags = PM_CASE_PRECISE},                                     \
       {PM_OP_MATMUL, .type = id, .n_in = 2048, .n_out = 17},                                                                   \
       {PM_OP_MATMUL, .type = id, .n_in = LONG(e), .n_out = 67, .flags = PM_CASE_LOGITS},                                       \
       {PM_OP_MATMUL, .type = id, .type_up = id, .n_in = SHORT(e), .n_out = 33, .flags = PM_CASE_GATED},                        \
       {PM_OP_MATMUL, .type = id, .type_up = PM_TYPE_Q6_K, .n_in = 512, .n_out = 20, .flags = PM_CASE_GATED | PM_CASE_STRIDED}, \
       {PM_OP_MATMUL, .type = PM_TYPE_F32, .type_up = id, .n_in = LONG(e), .n_out = 16, .flags = PM_CASE_GATED},                \
-      {PM_OP_EXPERTS_GLU, .type = id, .type_up = id, .n_in = LONG(e), .n_out = 36, .n_batch = 2, .n_expert = 5},               \
       {PM_OP_EXPERTS_GLU, .type = id, .type_up = PM_TYPE_Q8_0, .n_in = 256, .n_out = 33, .n_batch = 6, .n_expert = 16},        \
-      {PM_OP_EXPERTS_DOWN, .type = id, .n_in = SHORT(e), .n_out = 67, .n_batch = 6, .n_expert = 16},                           \
       {PM_OP_EXPERTS_DOWN, .type = id, .n_in = LONG(e), .n_out = 40, .n_batch = 1, .n_expert = 3, .flags = PM_CASE_STRIDED},   \
   };
 #define PM_FORMAT_SIZED(name, id, e, bytes)
@@ -91,7 +99,8 @@ static const pm_case attention_cases_64[] = {
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static const pm_case_group groups[] = {
-#define PM_FORMAT(name, id, e, bytes) {#name, cases_##name, COUNT(cases_##name), product_steps, COUNT(product_steps), 16},
+#define PM_FORMAT(name, id, e, bytes) \
+  {#name, cases_##name, IS_COMMON(id) ? COUNT(cases_##name) : N_LEAN, product_steps, COUNT(product_steps), 16},
 #define PM_FORMAT_SIZED(name, id, e, bytes)
 #include "formats.def"
 #undef PM_FORMAT

@@ -1,0 +1,28 @@
+// IQ2_XXS. File block of 256 values in 66 bytes: d f16 | for each 32 values 4 points, and 4 x 7 sign bits and a scale of 4 bits in u32.
+// Device row: d of all blocks, zero-filled to 16 bytes | the other 64 bytes of every block. Unit = 32 values in order.
+// value = d / 8 * (2 * scale + 1) * coordinate.
+#define POINTS 256
+#define P(a, b) a | b << 16,
+const uint points[POINTS / 2] = {
+#include "grid_iq2_xxs.inc"
+};
+#include "quant/grid.glsl"
+
+struct raw_unit { uint index, signs, d; };
+
+uint unit_run(uint u, uint h) { return 32 * u + 16 * h; }
+
+raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
+  uint at = 4 * (row + (n_unit / 8 + 7) / 8) + 2 * u;
+  return raw_unit(weights4[arena].v[at], weights4[arena].v[at + 1], weights4[arena].v[4 * row + u / 16]);
+}
+
+vec4 unit_values(raw_unit raw, uint u, uint i) {
+  uint point = grid_point((raw.index >> (4 * (i & 6u))) & 255u), signs = even_signs(raw.signs >> (7 * (i / 2)));
+  return signed_values(grid_values2(point >> (8 * (i & 1u))), signs >> (4 * (i & 1u)));
+}
+
+vec2 unit_scale(raw_unit raw, uint u) {
+  return vec2(half_to_float((raw.d >> (16 * ((u / 8) & 1u))) & 0xffffu) * float(2 * (raw.signs >> 28) + 1) / 8.0);
+}
+vec2 unit_offset(raw_unit raw, uint u) { return vec2(0.0); }

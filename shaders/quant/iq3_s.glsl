@@ -1,0 +1,32 @@
+// IQ3_S. File block of 256 values in 110 bytes: d f16 | for each 4 values the low 8 bits of a point 64 | the ninth bits 8 | signs 32 | 8
+// scales of 4 bits. Device row: d of all blocks, zero-filled to 16 bytes | the last 44 bytes of all blocks, zero-filled to 16 bytes | 64
+// bytes of every block. Unit = 32 values in order. value = d * (2 * scale + 1) * coordinate.
+#define POINTS 512
+#define P(a, b) a | b << 16,
+const uint points[POINTS / 2] = {
+#include "grid_iq3_s.inc"
+};
+#include "quant/grid.glsl"
+
+struct raw_unit { uvec2 index; uint high, signs, scales, d; };
+
+uint unit_run(uint u, uint h) { return 32 * u + 16 * h; }
+
+raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
+  uint n_block = n_unit / 8, last = row + (n_block + 7) / 8, at = 4 * (last + (11 * n_block + 3) / 4) + 2 * u;
+  uint block = 4 * last + 11 * (u / 8);
+  return raw_unit(uvec2(weights4[arena].v[at], weights4[arena].v[at + 1]), weights4[arena].v[block + (u & 7u) / 4],
+                  weights4[arena].v[block + 2 + (u & 7u)], weights4[arena].v[block + 10], weights4[arena].v[4 * row + u / 16]);
+}
+
+// The alphabet 1, 3 .. 15.
+vec4 unit_values(raw_unit raw, uint u, uint i) {
+  uint ninth = raw.high >> (8 * (u & 3u) + i), point = grid_point((raw.index[i / 4] >> (8 * (i & 3u))) & 255u | (ninth & 1u) << 8);
+  return signed_values(vec4(1 + 2 * ((uvec4(point) >> uvec4(0, 3, 6, 9)) & 7u)), raw.signs >> (4 * i));
+}
+
+vec2 unit_scale(raw_unit raw, uint u) {
+  uint scale = (raw.scales >> (4 * (u & 7u))) & 15u;
+  return vec2(half_to_float((raw.d >> (16 * ((u / 8) & 1u))) & 0xffffu) * float(2 * scale + 1));
+}
+vec2 unit_offset(raw_unit raw, uint u) { return vec2(0.0); }
