@@ -105,8 +105,18 @@ pm_status pm_store_create(const pm_store_desc *desc, pm_store **out) {
   return PM_OK;
 }
 
+// The tables lead to the mapping again, for a backend that comes after this one.
+static void leave_tables(const pm_store *s) {
+  for (uint32_t t = 0; s->program && t < s->program->n_table; t++)
+    for (int m = 0; m < 3; m++) {
+      const pm_tensor *w = pm_expert_matrix(s->program->tables[t], m);
+      for (uint32_t e = 0; e < w->ne[2]; e++) s->program->tables[t]->slab[m][e] = (const char *)w->host + e * w->slab_bytes;
+    }
+}
+
 void pm_store_destroy(pm_store *s) {
   if (!s) return;
+  leave_tables(s);
   pm_homes_destroy(s->homes);
   pm_direct_close(s->reader);
   for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++) pm_free(s->records[c]);

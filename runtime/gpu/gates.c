@@ -4,18 +4,30 @@
 #include "thread.h"
 
 enum { GONE, JOINED };
+enum { TRIES = 1000 };
+static const double try_seconds = 1e-3;
 
-static pm_status open_to(pm_gpu_gates *g, int gate, uint64_t value) {
-  if (g->opened[gate] >= value) return PM_OK;
+static VkResult signal_to(pm_gpu_gates *g, int gate, uint64_t value) {
   VkSemaphoreSignalInfo info = {
       .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO, .semaphore = gate == GONE ? g->gone : g->joined, .value = value};
-  PM_GPU(g->device, g->device->fn.vkSignalSemaphore(g->device->handle, &info), "vkSignalSemaphore");
-  g->opened[gate] = value;
+  VkResult result = g->opened[gate] < value ? g->device->fn.vkSignalSemaphore(g->device->handle, &info) : VK_SUCCESS;
+  if (result == VK_SUCCESS && g->opened[gate] < value) g->opened[gate] = value;
+  return result;
+}
+
+static pm_status open_to(pm_gpu_gates *g, int gate, uint64_t value) {
+  PM_GPU(g->device, signal_to(g, gate, value), "vkSignalSemaphore");
   return PM_OK;
 }
 
-// A failure here is that of a lost device, which the wait for the step finds too.
-static void open_in_time(void *user, uint64_t value) { (void)open_to(user, GONE, value); }
+// Nobody hears of a failure here, and the step waits: short memory is given some time. A lost device lets go of the step by itself.
+static void open_in_time(void *user, uint64_t value) {
+  for (int i = 0; i < TRIES; i++) {
+    VkResult result = signal_to(user, GONE, value);
+    if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST) return;
+    pm_clock_wait(pm_clock_seconds() + try_seconds);
+  }
+}
 
 pm_status pm_gpu_gates_init(pm_gpu_device *d, pm_gpu_gates *g) {
   *g = (pm_gpu_gates){.device = d};
@@ -58,6 +70,6 @@ pm_status pm_gpu_gates_join(pm_gpu_gates *g, uint64_t value) { return open_to(g,
 
 pm_status pm_gpu_gates_open(pm_gpu_gates *g) {
   pm_timer_cancel(g->timer);
-  PM_TRY(open_to(g, GONE, g->value));
-  return open_to(g, JOINED, g->value);
+  pm_status gone = open_to(g, GONE, g->value), joined = open_to(g, JOINED, g->value);
+  return gone ? gone : joined;
 }

@@ -27,9 +27,7 @@ uint32_t pm_gpu_bucket_logits(const pm_program *p, uint32_t n_row, uint32_t n_lo
   return rows < p->max_logits ? rows : p->max_logits;
 }
 
-static pm_status reserve(pm_gpu_run *run, uint32_t n) {
-  if (n <= run->capacity) return PM_OK;
-  pm_gpu_run_finish(run);
+static pm_status make_room(pm_gpu_run *run, uint32_t n) {
   PM_NEW(&run->pieces, n, "pieces of a step");
   PM_NEW(&run->gates, n, "pieces of a step");
   PM_NEW(&run->commands, n, "pieces of a step");
@@ -37,6 +35,16 @@ static pm_status reserve(pm_gpu_run *run, uint32_t n) {
   PM_NEW(&run->batches, n, "pieces of a step");
   run->capacity = n;
   return PM_OK;
+}
+
+// The room that there is stays until there is more: recordings that were made before count on it.
+static pm_status reserve(pm_gpu_run *run, uint32_t n) {
+  pm_gpu_run more = {0};
+  if (n <= run->capacity) return PM_OK;
+  pm_status status = make_room(&more, n);
+  pm_gpu_run_finish(status ? &more : run);
+  if (!status) *run = more;
+  return status;
 }
 
 void pm_gpu_run_finish(pm_gpu_run *run) {
