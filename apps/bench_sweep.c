@@ -12,7 +12,7 @@
 #include "svg_chart.h"
 #include "terminal.h"
 
-enum { N_WAY = 4, MAX_BUDGET = 16, MAX_ROUND = 100, N_PROMPT = 64, N_WARM = 128 };  // tokens before anything is measured
+enum { N_WAY = 4, MAX_BUDGET = 16, MAX_ROUND = 100, N_PROMPT = 64, MAX_WARM = 128 };
 
 static const char *const ways[N_WAY] = {"auto", "stream", "assist", "layers"};
 static const char *const names[N_WAY] = {"automatic", "stream misses", "processor computes misses", "whole layers"};
@@ -28,7 +28,7 @@ typedef struct sweep {
   pm_sim_link link;
   uint64_t always, experts;  // bytes of device memory that do not depend on the budget, and of all experts
   int32_t *tokens;
-  uint32_t n_token;
+  uint32_t n_measured, n_warm, n_token;  // tokens: measured, before that one by one, all with the prompt
   pumice_model_info info;
   uint64_t sim_vram[MAX_BUDGET], n_slot[MAX_BUDGET], n_expert;
   double predicted[MAX_BUDGET];  // tokens per second; NaN: unknown
@@ -147,7 +147,7 @@ static int prepare(sweep *s, contestant *c) {
   }
   if (!code) code = pm_failed(pumice_session_create(c->model, &c->session));
   if (!code) code = pm_failed(pumice_session_eval(c->session, s->tokens, N_PROMPT, NULL, NULL));
-  if (!code) code = pm_failed(generate(c, s->tokens + N_PROMPT, N_WARM));
+  if (!code) code = pm_failed(generate(c, s->tokens + N_PROMPT, s->n_warm));
   c->before = (pumice_expert_stats)PUMICE_INIT(pumice_expert_stats);
   if (!code) pumice_model_get_expert_stats(c->model, &c->before);
   return code;
@@ -157,7 +157,7 @@ static void conclude(const sweep *s, contestant *c, point *p) {
   pumice_expert_stats now = PUMICE_INIT(pumice_expert_stats);
   const pumice_expert_stats *before = &c->before;
   pumice_model_get_expert_stats(c->model, &now);
-  double n = (double)s->desc->n_generate * s->desc->repeat, hits = (double)(now.hits - before->hits);
+  double n = s->n_measured, hits = (double)(now.hits - before->hits);
   double chosen = hits + (double)(now.fills - before->fills + now.passes - before->passes + now.host - before->host);
   p->hit = chosen > 0 ? hits / chosen : 1;
   p->link_bytes = (double)(now.link_bytes - before->link_bytes) / n;
@@ -168,7 +168,7 @@ static void conclude(const sweep *s, contestant *c, point *p) {
 
 // All ways take turns at the same pieces of the text, so that what disturbs the machine disturbs all of them.
 static int measure_rounds(const sweep *s, contestant c[N_WAY]) {
-  const int32_t *tokens = s->tokens + N_PROMPT + N_WARM;
+  const int32_t *tokens = s->tokens + N_PROMPT + s->n_warm;
   uint32_t n = s->desc->n_generate;
   for (uint32_t r = 0; r < s->desc->repeat; r++, tokens += n)
     for (uint32_t i = 0; i < N_WAY; i++) {
@@ -229,8 +229,8 @@ static void print_text(const sweep *s) {
   printf("%-8s %6s  %-8s %9s %9s %9s %8s %12s %12s %10s  %s\n", "experts", "slots", "way", "t/s", "slowest", "fastest", "hits",
          "link/token", "beside", "predicted", "in the end");
   for (uint32_t b = 0; b < s->desc->budgets->n; b++) print_budget(s, b);
-  printf("\n%llu experts of together %s; medians of %u times %u tokens, after a prompt of %d and %d tokens to learn from\n",
-         (unsigned long long)s->n_expert, pm_bytes_text(s->experts), s->desc->repeat, s->desc->n_generate, N_PROMPT, N_WARM);
+  printf("\n%llu experts of together %s; medians of %u times %u tokens, after a prompt of %d and %u tokens to learn from\n",
+         (unsigned long long)s->n_expert, pm_bytes_text(s->experts), s->desc->repeat, s->desc->n_generate, N_PROMPT, s->n_warm);
 }
 
 static void write_point(pm_json *j, const char *way, const point *p) {
@@ -324,7 +324,9 @@ static int measure_all(sweep *s) {
 }
 
 int pm_bench_sweep(const pm_sweep_desc *desc) {
-  sweep s = {.desc = desc, .info = PUMICE_INIT(pumice_model_info), .n_token = N_PROMPT + N_WARM + desc->n_generate * desc->repeat};
+  sweep s = {.desc = desc, .info = PUMICE_INIT(pumice_model_info), .n_measured = desc->n_generate * desc->repeat};
+  s.n_warm = s.n_measured < MAX_WARM ? s.n_measured : MAX_WARM;
+  s.n_token = N_PROMPT + s.n_warm + s.n_measured;
   if (!pm_model_args.ctx) pm_model_args.ctx = s.n_token;
   if (!pm_model_args.batch) pm_model_args.batch = N_PROMPT;
   pm_model_args.fresh = true;

@@ -38,9 +38,29 @@ measures() { # one submission for a token, and no allocation
     awk -v s="$(get tests.1.submissions_per_token)" -v a="$(get tests.1.allocations_per_token)" -v d="$(get tests.1.dispatches_per_token)" 'BEGIN { exit !(s == 1 && a == 0 && d > 10) }'
 }
 
+# All ways at three sizes of the card's memory, predicted where it is known how fast the whole is; the chart has a line for each.
+sweeps() {
+  run synth tiny tiny.gguf --layers 3 && run bench tiny.gguf --sweep chart.svg --budgets 0,50,100 --generate 4 --repeat 2 --json --sim-link 1,20,2 --device "$device"
+  [ "$code" = 0 ] && [ "$(get budgets.count)" = 3 ] && [ "$(get budgets.0.slots)" = 0 ] && [ "$(get budgets.1.slots)" = $(($(get experts) / 2)) ] &&
+    [ "$(get budgets.2.slots)" = "$(get experts)" ] && [ "$(get budgets.1.ways.count)" = 4 ] && [ "$(get budgets.1.ways.1.way)" = stream ] &&
+    awk -v a="$(get budgets.0.ways.1.link_bytes_per_token)" -v b="$(get budgets.1.ways.1.link_bytes_per_token)" -v c="$(get budgets.2.ways.1.link_bytes_per_token)" \
+      -v hits="$(get budgets.1.ways.3.hit_rate)" -v p="$(get budgets.1.predicted_tokens_per_second)" -v t="$(get budgets.0.ways.2.tokens_per_second)" \
+      'BEGIN { exit !(a > b && b > 0 && c == 0 && hits > 0 && hits < 1 && p > 0 && t > 0) }' &&
+    [ "$(grep -c '<path fill="none"' chart.svg)" = 4 ] && grep -q 'link simulated: 1 GB/s' chart.svg && grep -q '^</svg>' chart.svg
+}
+
+sweep_refusals() {
+  refuses 2 "ascending" bench "$model" --sweep chart.svg --budgets 50,10 --device "$device" &&
+    refuses 2 "/nowhere/chart.svg" bench "$model" --sweep /nowhere/chart.svg --device "$device" &&
+    refuses 2 "--device gpu" bench "$model" --sweep chart.svg --device cpu &&
+    refuses 2 "not '1,2,3,4'" bench "$model" --sweep chart.svg --sim-link 1,2,3,4 --device "$device"
+}
+
 check "the device by its name and its UUID" lists_device
 check "the sum" answers
 check "a conversation" talks
 check "perplexity of a window" evaluates
 check "what a token takes" measures
+check "decode speed by the card's memory" sweeps
+check "what a sweep cannot do" sweep_refusals
 finish
