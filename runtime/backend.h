@@ -122,6 +122,10 @@ typedef struct pm_backend_ops {
   // `moved` says that ticket `*ticket` has passed. Behind the running step, if there is one: its hooks must not wait for a ticket.
   pm_status (*move)(pm_backend *b, const pm_expert_move *moves, uint32_t n, uint64_t *ticket);
   bool (*moved)(pm_backend *b, uint64_t ticket);
+  // Between steps: gives back slots if this process has more of the device's memory than it may by now (other programs need it too). In
+  // every class the first n_slot are left, of which boards may speak from then on; what was in others is gone. After a failure all is as
+  // it was. A device that does not say what may be used keeps its slots.
+  pm_status (*shrink)(pm_backend *b, uint32_t n_slot[PM_EXPERT_CLASSES]);
   pm_memory_use (*memory)(const pm_backend *b);
   pm_backend_counters (*counters)(const pm_backend *b);
 } pm_backend_ops;

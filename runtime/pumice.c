@@ -276,6 +276,7 @@ void pumice_model_get_expert_stats(const pumice_model *model, pumice_expert_stat
                            .layer_seconds = r.pace.ask};
   for (uint32_t c = 0; c < e->plan.experts.n_class; c++)
     s.n_slot += e->plan.experts.classes[c].n_slot, s.n_home += e->plan.experts.classes[c].n_home;
+  if (device) s.n_slot = r.n_slot;
   snprintf(s.mode, sizeof s.mode, "%s", device ? pm_pace_way_name(r.pace.way) : pm_plan_mode_name(e->plan.mode));
   copy_out(stats, &s, sizeof s);
 }

@@ -8,7 +8,10 @@
 #include "file.h"
 #include "memory.h"
 
-enum { MOVES = 16 };  // beside the steps at once
+enum {
+  MOVES = 16,       // beside the steps at once
+  LOOK_STEPS = 32,  // between two looks at what memory is left
+};
 
 static const double move_share = 0.25;  // of the time, at most, that moves may take of the link
 
@@ -289,6 +292,20 @@ pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress
   return fill_slots(x, b);
 }
 
+// ---- memory ----
+
+// Slots that had to be given back are nobody's from here on; so are those to which moves are under way.
+static pm_status make_way(pm_experts *x, pm_backend *b) {
+  uint32_t n_slot[PM_EXPERT_CLASSES];
+  PM_TRY(b->ops->shrink(b, n_slot));
+  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) {
+    if (n_slot[c] >= pm_slots_size(x->slots, c)) continue;
+    pm_slots_resize(x->slots, c, n_slot[c]);
+    PM_TRY(record(x, PM_TRACE_RESIZE, c, n_slot[c], 0));
+  }
+  return PM_OK;
+}
+
 // ---- a step ----
 
 static pm_status begin_step(pm_experts *x, uint32_t n_row) {
@@ -365,6 +382,7 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
   double seconds = pm_clock_seconds() - begin;
   mirror(x, b, step->n_row, seconds);
   PM_TRY(record_step(x, b, step->n_row));
+  if (x->many || x->n_step % LOOK_STEPS == 0) PM_TRY(make_way(x, b));
   return x->desc.whole_layers ? PM_OK : move_some(x, b, seconds);
 }
 
@@ -374,6 +392,7 @@ pm_experts_report pm_experts_look(const pm_experts *x) {
   pm_experts_report r = x->report;
   r.store = pm_store_count(x->store);
   if (!x->slots) return r;
+  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) r.n_slot += pm_slots_size(x->slots, c);
   r.few = pm_slots_total(x->slots, false), r.many = pm_slots_total(x->slots, true);
   r.pace = pm_pace_look(x->pace);
   return r;

@@ -46,6 +46,7 @@ pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress
 pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) PM_MUST_USE;
 
 typedef struct pm_experts_report {
+  uint64_t n_slot;              // that are left
   pm_slots_counters few, many;  // fates of distinct experts, in steps of few rows and of many
   pm_pace_state pace;
   uint64_t link_bytes, prompt_link_bytes, move_bytes;  // brought by steps of few rows, of many, and beside them

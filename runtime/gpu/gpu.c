@@ -9,12 +9,17 @@
 static const double piece_cost = 128 << 20, submit_seconds = 0.1;
 static const uint64_t staging_half = 8u << 20, staging_half_mapped = 1u << 20;  // the latter only reads
 
+static void drop_recordings(pm_gpu *g) {
+  for (uint32_t i = 0; i < 2 * PM_GPU_BUCKETS; i++)
+    pm_gpu_recording_finish(&g->device, &g->recordings[i / PM_GPU_BUCKETS][i % PM_GPU_BUCKETS]);
+}
+
 static void destroy(pm_backend *b) {
   pm_gpu *g = (pm_gpu *)b;
   pm_gpu_device *d = &g->device;
   if (d->handle) {
     d->fn.vkDeviceWaitIdle(d->handle);
-    for (uint32_t i = 0; i < 2 * PM_GPU_BUCKETS; i++) pm_gpu_recording_finish(d, &g->recordings[i / PM_GPU_BUCKETS][i % PM_GPU_BUCKETS]);
+    drop_recordings(g);
     if (g->descriptors) d->fn.vkDestroyDescriptorPool(d->handle, g->descriptors, NULL);
     pm_gpu_transfer_finish(d, &g->transfer);
     pm_gpu_gates_finish(d, &g->gates);
@@ -75,7 +80,7 @@ static uint64_t room_for(const pm_gpu *g, pm_gpu_use use) {
 
 // Nothing is allocated unless all of it fits. The lock is held.
 static pm_status check_room(pm_gpu *g) {
-  uint64_t weights = pm_gpu_packed(&g->plan.weights), kv = pm_gpu_packed(&g->plan.kv);
+  uint64_t weights = pm_gpu_packed(&g->plan.weights) + pm_gpu_packed(&g->plan.slots), kv = pm_gpu_packed(&g->plan.kv);
   const uint64_t needed[PM_GPU_USE_COUNT] = {
       [PM_GPU_DEVICE] = weights + kv + g->plan.scratch_bytes + g->plan.n_entry * sizeof *g->plan.entries,
       [PM_GPU_STEP] = g->plan.step_bytes + g->boards.board_bytes,
@@ -147,6 +152,8 @@ static pm_status allocate(pm_gpu *g) {
   const pm_gpu_plan *plan = &g->plan;
   for (uint32_t i = 0; i < plan->weights.n; i++)
     PM_TRY(pm_gpu_buffer_init(d, &g->weights[i], PM_GPU_DEVICE, plan->weights.used[i], "weights"));
+  for (uint32_t i = 0; i < plan->slots.n; i++)
+    PM_TRY(pm_gpu_buffer_init(d, &g->weights[plan->weights.n + i], PM_GPU_DEVICE, plan->slots.used[i], "slots of experts"));
   for (uint32_t i = 0; i < plan->kv.n; i++) PM_TRY(pm_gpu_buffer_init(d, &g->kv[i], PM_GPU_DEVICE, plan->kv.used[i], "cache"));
   PM_TRY(pm_gpu_buffer_init(d, &g->scratch, PM_GPU_DEVICE, plan->scratch_bytes, "scratch"));
   PM_TRY(pm_gpu_buffer_init(d, &g->tables, PM_GPU_DEVICE, plan->n_entry * sizeof *plan->entries, "expert tables"));
@@ -156,12 +163,12 @@ static pm_status allocate(pm_gpu *g) {
   return pm_gpu_transfer_init(d, &g->transfer, staging_bytes(g));
 }
 
-// One set for everything, written once. Slots without an arena point at scratch: never read, but a descriptor must be valid.
+enum { BESIDE_HOMES = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 + 1 };  // buffers of the set
+
+// One set for everything.
 static pm_status make_set(pm_gpu *g) {
   pm_gpu_device *d = &g->device;
-  enum { BESIDE_HOMES = PM_GPU_ARENAS + 1 + PM_GPU_KV_ARENAS + 1 + 1 + 1, N = BESIDE_HOMES + PM_GPU_HOME_ARENAS };
-  uint32_t n_home = d->probe.traits.home_arenas;
-  VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = BESIDE_HOMES + n_home};
+  VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = BESIDE_HOMES + d->probe.traits.home_arenas};
   VkDescriptorPoolCreateInfo pool = {
       .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
   PM_GPU(d, d->fn.vkCreateDescriptorPool(d->handle, &pool, NULL, &g->descriptors), "vkCreateDescriptorPool");
@@ -170,13 +177,18 @@ static pm_status make_set(pm_gpu *g) {
                                      .descriptorSetCount = 1,
                                      .pSetLayouts = &g->pipelines.set_layout};
   PM_GPU(d, d->fn.vkAllocateDescriptorSets(d->handle, &set, &g->set), "vkAllocateDescriptorSets");
+  return PM_OK;
+}
 
+// Written before anything is recorded. Places without an arena point at scratch: never read, but a descriptor must be valid.
+static void write_set(pm_gpu *g) {
+  uint32_t n_home = g->device.probe.traits.home_arenas;
   const struct {
     const pm_gpu_buffer *buffers;
     uint32_t n;
   } bindings[] = {{g->weights, PM_GPU_ARENAS}, {&g->scratch, 1},         {g->kv, PM_GPU_KV_ARENAS}, {&g->step, 1}, {&g->tables, 1},
                   {&g->boards.words, 1},       {g->boards.homes, n_home}};
-  VkDescriptorBufferInfo infos[N];
+  VkDescriptorBufferInfo infos[BESIDE_HOMES + PM_GPU_HOME_ARENAS];
   VkWriteDescriptorSet writes[sizeof bindings / sizeof *bindings];
   VkDescriptorBufferInfo *next = infos;
   for (uint32_t b = 0; b < sizeof bindings / sizeof *bindings; b++) {
@@ -191,8 +203,7 @@ static pm_status make_set(pm_gpu *g) {
       *next++ = (VkDescriptorBufferInfo){.buffer = buffer ? buffer : g->scratch.handle, .range = VK_WHOLE_SIZE};
     }
   }
-  d->fn.vkUpdateDescriptorSets(d->handle, sizeof bindings / sizeof *bindings, writes, 0, NULL);
-  return PM_OK;
+  g->device.fn.vkUpdateDescriptorSets(g->device.handle, sizeof bindings / sizeof *bindings, writes, 0, NULL);
 }
 
 // The recordings that every session uses: one token, and a full batch.
@@ -220,6 +231,7 @@ static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_
   PM_TRY(status);
   PM_TRY(allocate(g));
   PM_TRY(make_set(g));
+  write_set(g);
   PM_TRY(pm_team_create(0, &team));
   pm_gpu_pipelines_make(&g->device, &g->pipelines, team);
   status = pm_gpu_upload(g, team, progress, user);
@@ -289,7 +301,9 @@ static const int32_t *chosen(pm_backend *b, uint32_t table) {
 
 static pm_status move(pm_backend *b, const pm_expert_move *moves, uint32_t n, uint64_t *ticket) {
   pm_gpu *g = (pm_gpu *)b;
+  pm_gpu_recorder recorder = pm_gpu_recorder_of(g);
   PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_gpu_moves_record(&g->moves, &recorder));
   PM_TRY(pm_gpu_moves_submit(&g->device, &g->moves, &g->boards, &g->plan, moves, n));
   *ticket = g->moves.ticket;
   return PM_OK;
@@ -300,14 +314,47 @@ static bool moved(pm_backend *b, uint64_t ticket) {
   return pm_gpu_moves_passed(&g->device, &g->moves, ticket);
 }
 
+// Bytes of the device's memory that this process has beyond what it may.
+static uint64_t find_excess(pm_gpu *g) {
+  pm_vk_lock(&g->device.vk);
+  pm_gpu_room room = pm_gpu_heap_room(&g->device.probe, heap_of(g, PM_GPU_DEVICE));
+  pm_vk_unlock();
+  return room.used > room.limit ? room.used - room.limit : 0;
+}
+
+// The set changes, so whatever was recorded with it is recorded anew when it is needed.
+static pm_status give_back(pm_gpu *g, uint64_t bytes) {
+  pm_gpu_device *d = &g->device;
+  PM_TRY(pm_gpu_device_check(d));
+  PM_TRY(pm_gpu_wait(d, d->ticket));
+  PM_TRY(pm_gpu_moves_forget(d, &g->moves));
+  drop_recordings(g);
+  while (bytes && g->plan.slots.n) {
+    pm_gpu_buffer *last = &g->weights[g->plan.weights.n + --g->plan.slots.n];
+    bytes -= min64(bytes, last->bytes);
+    pm_gpu_buffer_finish(d, last);
+  }
+  write_set(g);
+  return PM_OK;
+}
+
+static pm_status shrink(pm_backend *b, uint32_t n_slot[PM_EXPERT_CLASSES]) {
+  pm_gpu *g = (pm_gpu *)b;
+  const pm_expert_plan *experts = g->boards.plan;
+  uint64_t excess = g->plan.slots.n ? find_excess(g) : 0;
+  if (excess) PM_TRY(give_back(g, excess));
+  for (uint32_t c = 0; c < experts->n_class; c++) n_slot[c] = pm_gpu_plan_slots(&g->plan, experts, c);
+  return PM_OK;
+}
+
 static pm_memory_use memory(const pm_backend *b) {
   const pm_gpu *g = (const pm_gpu *)b;
   return (pm_memory_use){
-      .weights = pm_gpu_packed(&g->plan.weights) - g->plan.record_bytes + g->tables.bytes,
+      .weights = pm_gpu_packed(&g->plan.weights) - g->plan.ring_bytes + g->tables.bytes,
       .kv = pm_gpu_packed(&g->plan.kv),
       .scratch = g->scratch.bytes + g->step.bytes + g->boards.words.bytes,
       .staging = g->transfer.staging.bytes + g->readback.bytes + g->boards.choice.bytes,
-      .slots = g->plan.record_bytes,
+      .slots = g->plan.ring_bytes + pm_gpu_packed(&g->plan.slots),
       .homes = pm_gpu_packed(&g->plan.homes),
   };
 }
@@ -335,6 +382,7 @@ static const pm_backend_ops gpu_ops = {
     .chosen = chosen,
     .move = move,
     .moved = moved,
+    .shrink = shrink,
     .memory = memory,
     .counters = counters,
 };

@@ -25,23 +25,32 @@ static pm_status record_lane(pm_gpu_moves *m, pm_gpu_recorder *r, uint32_t lane)
   for (uint32_t i = b->program->n_table; i-- > 0;) {  // the first table of a class comes last, and stays
     pm_gpu_recording *out = &m->lanes[lane].commands[b->tables[i].class];
     if (!b->tables[i].moves || out->n_piece) continue;
-    PM_TRY(pm_gpu_record_move(r, b->program->tables[i], lane_list(r, lane), PM_GPU_LANE_MOVES, list_at(b, lane), out));
+    pm_status status = pm_gpu_record_move(r, b->program->tables[i], lane_list(r, lane), PM_GPU_LANE_MOVES, list_at(b, lane), out);
+    if (status) return pm_gpu_recording_finish(r->device, out), status;
   }
+  return PM_OK;
+}
+
+pm_status pm_gpu_moves_record(pm_gpu_moves *m, pm_gpu_recorder *r) {
+  r->pool = r->device->side_pool;
+  r->piece_cost = DBL_MAX;
+  for (uint32_t lane = 0; lane < PM_GPU_LANES; lane++) PM_TRY(record_lane(m, r, lane));
   return PM_OK;
 }
 
 pm_status pm_gpu_moves_init(pm_gpu_moves *m, pm_gpu_recorder *r) {
   *m = (pm_gpu_moves){0};
-  r->pool = r->device->side_pool;
-  r->piece_cost = DBL_MAX;
   PM_TRY(pm_gpu_timeline_init(r->device, &m->passed));
-  for (uint32_t lane = 0; lane < PM_GPU_LANES; lane++) PM_TRY(record_lane(m, r, lane));
-  return PM_OK;
+  return pm_gpu_moves_record(m, r);
+}
+
+static void drop_lanes(pm_gpu_device *d, pm_gpu_moves *m) {
+  for (uint32_t lane = 0; lane < PM_GPU_LANES; lane++)
+    for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++) pm_gpu_recording_finish(d, &m->lanes[lane].commands[c]);
 }
 
 void pm_gpu_moves_finish(pm_gpu_device *d, pm_gpu_moves *m) {
-  for (uint32_t lane = 0; lane < PM_GPU_LANES; lane++)
-    for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++) pm_gpu_recording_finish(d, &m->lanes[lane].commands[c]);
+  drop_lanes(d, m);
   d->fn.vkDestroySemaphore(d->handle, m->passed, NULL);
   *m = (pm_gpu_moves){0};
 }
@@ -75,6 +84,12 @@ static pm_status submit(pm_gpu_device *d, pm_gpu_moves *m, VkCommandBuffer comma
                        .pSignalSemaphores = &m->passed};
   PM_GPU(d, d->fn.vkQueueSubmit(d->side_queue, 1, &info, VK_NULL_HANDLE), "vkQueueSubmit");
   m->ticket = ticket;
+  return PM_OK;
+}
+
+pm_status pm_gpu_moves_forget(pm_gpu_device *d, pm_gpu_moves *m) {
+  PM_TRY(wait_for(d, m, m->ticket));
+  drop_lanes(d, m);
   return PM_OK;
 }
 

@@ -20,6 +20,9 @@ typedef struct pm_gpu_moves {
 // Asks for the scratch that moves need (dry run), and records the lanes (when memory is there).
 void pm_gpu_moves_plan(pm_gpu_recorder *r);
 pm_status pm_gpu_moves_init(pm_gpu_moves *m, pm_gpu_recorder *r) PM_MUST_USE;
+// Waits until all moves have passed, and drops what was recorded; and records what is missing.
+pm_status pm_gpu_moves_forget(pm_gpu_device *d, pm_gpu_moves *m) PM_MUST_USE;
+pm_status pm_gpu_moves_record(pm_gpu_moves *m, pm_gpu_recorder *r) PM_MUST_USE;
 void pm_gpu_moves_finish(pm_gpu_device *d, pm_gpu_moves *m);
 
 // Waits only for a free lane. Slots are overwritten when the steps that were submitted before have passed.

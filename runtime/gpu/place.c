@@ -81,17 +81,70 @@ static bool pack_resident(pm_gpu_plan *plan, const pm_program *p, const pm_exper
   return true;
 }
 
-static bool pack_records(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
-  plan->record_bytes = 0;
+// The ring stays whatever becomes of the slots: without it nothing can pass.
+static bool pack_ring(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
+  plan->ring_bytes = 0;
   for (uint32_t c = 0; experts && c < experts->n_class; c++) {
     if (!pm_gpu_class_moves(p, experts, c)) continue;
     uint64_t bytes = pm_gpu_slot_bytes(first_of(p, experts, c));
-    uint32_t n = experts->classes[c].n_slot + experts->classes[c].n_ring;
-    for (uint32_t i = 0; i < n; i++)
-      if (!pack_entry(&plan->weights, bytes, &plan->classes[c].records[i])) return false;
-    plan->record_bytes += n * bytes;
+    uint32_t n_slot = experts->classes[c].n_slot, n_ring = experts->classes[c].n_ring;
+    for (uint32_t i = 0; i < n_ring; i++)
+      if (!pack_entry(&plan->weights, bytes, &plan->classes[c].records[n_slot + i])) return false;
+    plan->ring_bytes += n_ring * bytes;
   }
   return true;
+}
+
+typedef struct slot_count {  // of each class
+  uint64_t bytes[PM_EXPERT_CLASSES];
+  uint32_t n[PM_EXPERT_CLASSES];
+  uint64_t total, largest;  // bytes
+} slot_count;
+
+static slot_count count_slots(const pm_program *p, const pm_expert_plan *experts) {
+  slot_count s = {0};
+  for (uint32_t c = 0; experts && c < experts->n_class; c++) {
+    if (!pm_gpu_class_moves(p, experts, c) || !experts->classes[c].n_slot) continue;
+    s.n[c] = experts->classes[c].n_slot;
+    s.bytes[c] = pm_gpu_slot_bytes(first_of(p, experts, c));
+    s.total += s.n[c] * s.bytes[c];
+    if (s.bytes[c] > s.largest) s.largest = s.bytes[c];
+  }
+  return s;
+}
+
+// Classes take turns, each by its share, so that every arena holds some of all. First fit leaves the slots of one class in order.
+static bool pack_slots(pm_gpu_plan *plan, const slot_count *s) {
+  uint32_t done[PM_EXPERT_CLASSES] = {0};
+  for (;;) {
+    uint32_t next = PM_EXPERT_CLASSES;
+    for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++)
+      if (done[c] < s->n[c] && (next == PM_EXPERT_CLASSES || (done[c] + 1ull) * s->n[next] < (done[next] + 1ull) * s->n[c])) next = c;
+    if (next == PM_EXPERT_CLASSES) return true;
+    pm_gpu_entry *entry = &plan->classes[next].records[done[next]++];
+    if (!pack_entry(&plan->slots, s->bytes[next], entry)) return false;
+    entry->arena += plan->weights.n;
+  }
+}
+
+// In as many arenas as weights leave, and so in small ones: they are given back whole.
+static bool plan_slots(pm_gpu_plan *plan, const slot_count *s, uint64_t max_buffer) {
+  uint32_t n_arena = PM_GPU_ARENAS - plan->weights.n;
+  plan->slots = (pm_gpu_packer){0};
+  if (!s->total) return true;
+  if (!n_arena || s->total / n_arena > max_buffer) return false;
+  for (uint64_t limit = s->total / n_arena + s->largest;; limit *= 2) {
+    if (limit > max_buffer) limit = max_buffer;
+    plan->slots = (pm_gpu_packer){.limit = limit, .capacity = n_arena};
+    if (pack_slots(plan, s)) return true;
+    if (limit == max_buffer) return false;
+  }
+}
+
+uint32_t pm_gpu_plan_slots(const pm_gpu_plan *plan, const pm_expert_plan *experts, uint32_t class) {
+  uint32_t n = experts->classes[class].n_slot, end = plan->weights.n + plan->slots.n;
+  while (n && plan->classes[class].records[n - 1].arena >= end) n--;
+  return n;
 }
 
 static bool pack_homes(pm_gpu_plan *plan, const pm_program *p, const pm_expert_plan *experts) {
@@ -129,7 +182,7 @@ static bool pack_weights(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan 
     if (t->role != PM_ROLE_WEIGHT || pm_gpu_is_expert(p, t)) continue;
     if (!pm_gpu_pack(&plan->weights, pm_gpu_slab_bytes(t->type, t->ne[0], t->ne[1]) * t->ne[2], &t->place)) return false;
   }
-  return pack_records(plan, p, experts) && pack_resident(plan, p, experts);
+  return pack_ring(plan, p, experts) && pack_resident(plan, p, experts);
 }
 
 static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan *experts, uint64_t max_buffer) {
@@ -142,10 +195,11 @@ static pm_status plan_weights(pm_gpu_plan *plan, pm_program *p, const pm_expert_
       PM_FAIL(PM_ERR_UNSUPPORTED, "tensor %s takes %.1f MiB, but this device's buffers end at %.1f MiB", t->name, (double)whole / (1 << 20),
               (double)max_buffer / (1 << 20));
   }
+  slot_count slots = count_slots(p, experts);
   for (uint64_t limit = arena_bytes;; limit *= 2) {
     if (limit > max_buffer) limit = max_buffer;
     plan->weights = (pm_gpu_packer){.limit = limit, .capacity = PM_GPU_ARENAS};
-    if (pack_weights(plan, p, experts)) return PM_OK;
+    if (pack_weights(plan, p, experts) && plan_slots(plan, &slots, max_buffer)) return PM_OK;
     if (limit == max_buffer) break;
   }
   PM_FAIL(PM_ERR_UNSUPPORTED, "the weights do not fit %u buffers of %.1f MiB, which is what this device can bind", (unsigned)PM_GPU_ARENAS,

@@ -26,16 +26,17 @@ typedef struct pm_gpu_entry {  // of an expert table, as shaders read it
 
 typedef struct pm_gpu_plan {
   pm_gpu_packer weights, kv, homes;
+  pm_gpu_packer slots;     // of experts that come and go; bound behind the weights, the last arena to be given back first
   uint64_t scratch_bytes;  // SCRATCH, OUTPUT and temp tensors
   uint64_t step_bytes;
   uint64_t largest_row;   // of a weight on the device, in bytes: the least piece of an upload
   pm_gpu_entry *entries;  // of all expert tables, in the order of the program; of those with a board, nowhere
   uint32_t n_entry;
   struct {
-    pm_gpu_entry *records;  // [n_slot + n_ring] in the weight arenas
+    pm_gpu_entry *records;  // [n_slot] in the arenas of slots, then [n_ring] in those of weights
     pm_gpu_entry *homes;    // [n_home]
   } classes[PM_EXPERT_CLASSES];
-  uint64_t record_bytes;  // of all slots and ring records, part of the weights
+  uint64_t ring_bytes;  // of all ring records, part of the weights
 } pm_gpu_plan;
 
 // Bytes of one expert's record: in a slot, gate rows, up rows, down rows in the device's layout; in a home, the same as in the file.
@@ -57,6 +58,9 @@ typedef struct pm_gpu_bounds {
 pm_status pm_gpu_plan_init(pm_gpu_plan *plan, pm_program *p, const pm_expert_plan *experts, pm_tensor *const *temps, uint32_t n_temp,
                            pm_gpu_bounds bounds) PM_MUST_USE;
 void pm_gpu_plan_finish(pm_gpu_plan *plan);
+
+// How many slots of a class lie in the arenas that there are: the first ones.
+uint32_t pm_gpu_plan_slots(const pm_gpu_plan *plan, const pm_expert_plan *experts, uint32_t class);
 
 // First entry of table `index` of the program.
 uint32_t pm_gpu_plan_first_entry(const pm_program *p, uint32_t index);

@@ -97,15 +97,19 @@ static void find_queues(pm_gpu_probe *p) {
     if (i != p->queue_family && families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) p->side_family = i;
 }
 
-uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap) {
+pm_gpu_room pm_gpu_heap_room(const pm_gpu_probe *probe, uint32_t heap) {
   VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
   VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
   if (probe->budget) memory.pNext = &budget;
   vkGetPhysicalDeviceMemoryProperties2(probe->physical, &memory);
   uint64_t size = memory.memoryProperties.memoryHeaps[heap].size;
-  if (!probe->budget) return size;
-  uint64_t limit = budget.heapBudget[heap] < size ? budget.heapBudget[heap] : size;
-  return limit > budget.heapUsage[heap] ? limit - budget.heapUsage[heap] : 0;
+  if (!probe->budget) return (pm_gpu_room){size, 0};
+  return (pm_gpu_room){budget.heapBudget[heap] < size ? budget.heapBudget[heap] : size, budget.heapUsage[heap]};
+}
+
+uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap) {
+  pm_gpu_room room = pm_gpu_heap_room(probe, heap);
+  return room.limit > room.used ? room.limit - room.used : 0;
 }
 
 static void measure_memory(pm_gpu_probe *p) {

@@ -29,8 +29,12 @@ pm_status pm_gpu_probe_device(VkPhysicalDevice physical, pm_gpu_probe *out) PM_M
 // All devices; *out is freed with pm_free.
 pm_status pm_gpu_probe_all(VkInstance instance, pm_gpu_probe **out, uint32_t *n) PM_MUST_USE;
 
-// Device memory that this process can still take: min(size, budget) - use of heap `heap`. Lock held.
-uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap);
+// Bytes of a heap that this process may have, min(size, budget), and has. Of a device that reports no budget: its size, and 0.
+typedef struct pm_gpu_room {
+  uint64_t limit, used;
+} pm_gpu_room;
+pm_gpu_room pm_gpu_heap_room(const pm_gpu_probe *probe, uint32_t heap);  // lock held
+uint64_t pm_gpu_heap_free(const pm_gpu_probe *probe, uint32_t heap);     // what it can still take; lock held
 
 // Index of the device that `wanted` names (pm_gpu_desc.device). By itself, never one of software kind.
 pm_status pm_gpu_choose(const pm_gpu_probe *probes, uint32_t n, const char *wanted, uint32_t *out) PM_MUST_USE;

@@ -87,6 +87,6 @@ static pm_status upload_all(uploader *u) {
 }
 
 pm_status pm_gpu_upload(pm_gpu *g, pm_team *team, pm_progress_fn *progress, void *user) {
-  uploader u = {.g = g, .team = team, .total = pm_gpu_packed(&g->plan.weights) - g->plan.record_bytes, .progress = progress, .user = user};
+  uploader u = {.g = g, .team = team, .total = pm_gpu_packed(&g->plan.weights) - g->plan.ring_bytes, .progress = progress, .user = user};
   return upload_all(&u);
 }
