@@ -276,7 +276,7 @@ static pm_status fill_slots(pm_experts *x, pm_backend *b) {
     PM_TRY(end_moves(x, true));
     PM_TRY(begin_moves(x, b, MOVES));
   } while (x->n_move);
-  return PM_OK;
+  return b->ops->move(b, NULL, 0, &x->move_ticket);  // a device that was lost meanwhile says so
 }
 
 pm_status pm_experts_load(pm_experts *x, pm_backend *b, pm_progress_fn *progress, void *user) {
