@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "board.h"
+#include "clock.h"
 #include "ops.h"
 
 // ---- lanes ----
@@ -84,6 +85,7 @@ static pm_status submit(pm_gpu_device *d, pm_gpu_moves *m, VkCommandBuffer comma
                        .pSignalSemaphores = &m->passed};
   PM_GPU(d, d->fn.vkQueueSubmit(d->side_queue, 1, &info, VK_NULL_HANDLE), "vkQueueSubmit");
   m->ticket = ticket;
+  m->submitted = pm_clock_seconds();
   return PM_OK;
 }
 
@@ -111,18 +113,31 @@ static pm_status submit_some(pm_gpu_device *d, pm_gpu_moves *m, const pm_gpu_boa
   return PM_OK;
 }
 
+// Moves that went before the one that failed pass; steps are ordered behind them.
+static pm_status settle(pm_gpu_device *d, pm_gpu_moves *m, pm_status status) {
+  char message[512];
+  snprintf(message, sizeof message, "%s", pm_fail_message());
+  if (!d->broken && wait_for(d, m, m->ticket) == PM_OK) m->seen = m->ticket;
+  return pm_fail(status, "%s", message);
+}
+
 pm_status pm_gpu_moves_submit(pm_gpu_device *d, pm_gpu_moves *m, const pm_gpu_boards *b, const pm_gpu_plan *plan,
                               const pm_expert_move *moves, uint32_t n) {
   for (uint32_t first = 0, some; first < n; first += some) {
     some = n - first;
-    PM_TRY(submit_some(d, m, b, plan, moves + first, &some));
+    pm_status status = submit_some(d, m, b, plan, moves + first, &some);
+    if (status) return settle(d, m, status);
   }
   return PM_OK;
 }
 
 bool pm_gpu_moves_passed(pm_gpu_device *d, pm_gpu_moves *m, uint64_t ticket) {
   uint64_t now = 0;
-  if (d->fn.vkGetSemaphoreCounterValue(d->handle, m->passed, &now) != VK_SUCCESS || now < ticket) return false;
+  VkResult result = d->broken ? VK_SUCCESS : d->fn.vkGetSemaphoreCounterValue(d->handle, m->passed, &now);
+  if (result == VK_SUCCESS && now < ticket && pm_clock_seconds() > m->submitted + pm_gpu_answer_seconds(d)) result = VK_TIMEOUT;
+  if (result) (void)!pm_gpu_device_fail(d, result, "vkGetSemaphoreCounterValue");
+  if (d->broken) return true;
+  if (now < ticket) return false;
   if (ticket > m->seen) m->seen = ticket;
   return true;
 }

@@ -8,6 +8,7 @@
 typedef struct pm_gpu_moves {
   VkSemaphore passed;  // every submission's ticket
   uint64_t ticket;     // of the newest submission
+  double submitted;    // when
   uint64_t seen;       // of the newest move that the floor above knows to have passed
   uint64_t ordered;    // of the newest move that steps are ordered behind
   struct {
@@ -25,9 +26,11 @@ pm_status pm_gpu_moves_forget(pm_gpu_device *d, pm_gpu_moves *m) PM_MUST_USE;
 pm_status pm_gpu_moves_record(pm_gpu_moves *m, pm_gpu_recorder *r) PM_MUST_USE;
 void pm_gpu_moves_finish(pm_gpu_device *d, pm_gpu_moves *m);
 
-// Waits only for a free lane. Slots are overwritten when the steps that were submitted before have passed.
+// Waits only for a free lane; after a failure none of these moves is under way. Slots are overwritten when the steps that were submitted
+// before have passed.
 pm_status pm_gpu_moves_submit(pm_gpu_device *d, pm_gpu_moves *m, const pm_gpu_boards *b, const pm_gpu_plan *plan,
                               const pm_expert_move *moves, uint32_t n) PM_MUST_USE;
+// True of a lost device too, for which there is nothing to wait.
 bool pm_gpu_moves_passed(pm_gpu_device *d, pm_gpu_moves *m, uint64_t ticket);
 
 #endif
