@@ -2,7 +2,8 @@
 // runs, computed by the host where they lie, or both.
 //
 // Two things are learned. A referee plays the ways in windows of tokens, keeps the one with the best median and looks at the others again
-// from time to time: no model of the machine can be wrong enough to beat it. Within a way, each table is served as is cheaper by
+// from time to time: no model of the machine can be wrong enough to beat it. A way that is a little better has to be so in three windows in
+// a row, since machines do other work too. Within a way, each table is served as is cheaper by
 //   token seconds = base + fill * (records filled) + host * (records computed by the host) + ask * (tables that asked)
 // fitted by recursive least squares with forgetting (Ljung, System Identification, 1999, section 11.2) and the table's usual misses.
 #ifndef PM_PACE_H
