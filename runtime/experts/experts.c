@@ -58,7 +58,7 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
   PM_TRY(pm_store_need(x->store, table, ids, n_id));
   if (x->boards) memcpy(x->homes_then + table * x->n_expert, x->boards[table].home, x->n_expert * sizeof *x->homes_then);
   if (ready) *ready = 0;
-  if (!x->desc.link.rate) return PM_OK;
+  if (!x->boards || !x->desc.link.rate) return PM_OK;
   double now = pm_clock_seconds(), begin = x->many ? x->link.before_at : now;
   uint32_t n = pm_expert_resolve(&x->boards[table], x->n_expert, ids, n_id, x->many, x->places), n_fill = 0;
   for (uint32_t i = 0; i < n; i++) n_fill += x->places[i].fate == PM_EXPERT_VICTIM || x->places[i].fate == PM_EXPERT_RING;
