@@ -24,7 +24,8 @@ static const pm_option place_rows[] = {
     {"sim-vram", 0, "BYTES", PM_BYTES, &args.sim_vram, "take the device for a card with so much memory of its own"},
     {"ctx", 'c', "N", PM_U32, &args.ctx, "context in tokens (default: as trained, at most 4096, less where memory is short)", 1},
     {"sessions", 0, "N", PM_U32, &args.sessions, "conversations held at once (default: 1)", 1, 4096},
-    {"batch", 'b', "N", PM_U32, &args.batch, "tokens of a prompt evaluated at a time (default: 512)", 1, 65536},
+    {"batch", 'b', "N", PM_U32, &args.batch, "tokens of a prompt evaluated at a time (default: 512, up to 2048 where experts stream)", 1,
+     65536},
     {"cache-f32", 0, NULL, PM_FLAG, &args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"deterministic", 0, NULL, PM_FLAG, &args.deterministic, "the processor computes no experts for the card"},
     {0}};
@@ -162,6 +163,14 @@ static void print_json(const char *path, const pumice_plan_info *i, const purpos
   pm_json_text(&j, "prompt_limit", i->prompt_limit);
   pm_json_real(&j, "decode_tokens_per_second", i->decode_rate);
   pm_json_text(&j, "decode_limit", i->decode_limit);
+  pm_json_begin(&j, "assumed", '{');
+  pm_json_real(&j, "vram_gbps", i->vram_gbps);
+  pm_json_real(&j, "link_gbps", i->link_gbps);
+  pm_json_real(&j, "ram_gbps", i->ram_gbps);
+  pm_json_real(&j, "cpu_gbps", i->cpu_gbps);
+  pm_json_real(&j, "disk_gbps", i->disk_gbps);
+  pm_json_real(&j, "gpu_tflops", i->gpu_tflops);
+  pm_json_end(&j, '}');
   pm_json_end(&j, '}');
 }
 

@@ -84,7 +84,7 @@ typedef struct pumice_model_options {
   uint32_t n_ctx;         // context of one session in tokens; 0 = min(trained context, 4096)
   uint32_t n_session;     // sessions that may be open at once; 0 = 1
   uint32_t n_thread;      // CPU threads; 0 = physical cores
-  uint32_t n_batch;       // rows of one prompt step; 0 = 512
+  uint32_t n_batch;       // rows of one prompt step; 0 = 512 or, where experts stream and there is room, up to 2048
   bool exact;             // float activations and an f32 cache: slower, for comparisons
   bool cache_f32;         // an f32 cache alone
   bool read_file;         // read the file into memory instead of mapping it

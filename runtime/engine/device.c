@@ -12,21 +12,17 @@ enum { TRIES = 4 };  // host memory that drivers refuse is asked for in smaller 
 // A card that is simulated has memory of its own, whatever the device that does the work says.
 static bool is_simulated(const pm_engine_desc *d) { return d->sim_vram || d->sim_link.rate > 0; }
 
-static uint64_t least_limit(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
-
 static pm_status make_plan(pm_engine *e, const pm_engine_desc *d, bool cpu, uint64_t ram_limit) {
   pm_plan_desc desc = {
       .program = &e->program,
-      .n_ctx = e->kv.n_ctx,
-      .n_session = e->kv.n_session,
-      .keep_ctx = d->n_ctx != 0,
-      .keep_batch = d->n_batch != 0,
+      .sizes = e->sizes,
       .backend = e->backend,
       .cpu = cpu,
+      .sim_vram = d->sim_vram,
       .apart = is_simulated(d),
-      .stream_only = d->stream_only,
+      .stream_only = e->stream_only,
       .machine = pm_machine_typical(),
-      .vram_limit = least_limit(d->vram_limit, d->sim_vram),
+      .vram_limit = d->vram_limit,
       .ram_limit = ram_limit,
   };
   desc.machine.ram = pm_memory_available();
@@ -68,7 +64,7 @@ static pm_status make_experts(pm_engine *e, const pm_engine_desc *d, bool cpu) {
       .plan = &e->plan.experts,
       .machine = e->machine,
       .device = !cpu,
-      .ways = d->stream_only ? 1 << PM_PACE_STREAM : modes[mode].ways,
+      .ways = e->stream_only ? 1 << PM_PACE_STREAM : modes[mode].ways,
       .whole_layers = modes[mode].whole_layers,
       .exact = d->exact,
       .n_thread = d->n_thread,
@@ -96,9 +92,7 @@ static pm_status load_planned(pm_engine *e, const pm_engine_desc *d, bool cpu, u
   e->backend->ops->describe(e->backend, e->device, e->driver);
   PM_TRY(e->backend->ops->load(e->backend, &e->program, e->plan.tiered ? &e->plan.experts : NULL, d->progress, d->user));
   if (e->experts) PM_TRY(pm_experts_load(e->experts, e->backend, d->progress, d->user));
-  uint32_t n_session = e->kv.n_session;
-  pm_kv_finish(&e->kv);
-  return pm_kv_init(&e->kv, n_session, e->plan.n_ctx);
+  return pm_kv_init(&e->kv, e->plan.n_session, e->plan.n_ctx);
 }
 
 static pm_status load_cpu(pm_engine *e, const pm_engine_desc *d) {
@@ -131,7 +125,7 @@ static pm_status load_gpu(pm_engine *e, const pm_engine_desc *d, const char *nam
 static pm_status load_auto(pm_engine *e, const pm_engine_desc *d) {
   pm_status status = load_gpu(e, d, NULL);
   if (status == PM_OK || status == PM_ERR_CANCELLED) return status;
-  if (e->backend) {  // there is a card, but it could not take the model
+  if (e->backend || status != PM_ERR_UNSUPPORTED) {  // there is a card, but it could not take the model
     snprintf(e->note, sizeof e->note, "running on the CPU: %.230s", pm_fail_message());
     drop_backend(e);
   }
@@ -139,11 +133,14 @@ static pm_status load_auto(pm_engine *e, const pm_engine_desc *d) {
 }
 
 pm_status pm_engine_load_backend(pm_engine *e, const pm_engine_desc *d) {
-  const char *name = d->device ? d->device : "auto";
+  const char *gpu;
   size_t mode;
   PM_TRY(find_mode(d, &mode));
-  if (!*name || !strcmp(name, "auto")) return load_auto(e, d);
-  if (!strcmp(name, "cpu")) return load_cpu(e, d);
-  if (!strcmp(name, "gpu")) return load_gpu(e, d, NULL);
-  return load_gpu(e, d, strncmp(name, "gpu:", 4) ? name : name + 4);
+  e->stream_only = d->stream_only || modes[mode].ways == 1 << PM_PACE_STREAM;
+  switch (pm_plan_find_place(d->device, &gpu)) {
+    case PM_PLAN_ON_CPU: return load_cpu(e, d);
+    case PM_PLAN_ON_GPU: return load_gpu(e, d, gpu);
+    case PM_PLAN_ANYWHERE: break;
+  }
+  return load_auto(e, d);
 }

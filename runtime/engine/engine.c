@@ -1,12 +1,6 @@
 #include "engine.h"
 
-#include <stdio.h>
-
 #include "memory.h"
-
-enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 512, LOGITS_BYTES = 64 << 20 };
-
-static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 // FNV-1a over what must be equal for a saved session to make sense here.
 static uint64_t hash(uint64_t h, const void *p, size_t n) {
@@ -28,24 +22,11 @@ static uint64_t fingerprint(const pm_engine *e) {
   return h;
 }
 
-static pm_status choose_context(const pm_engine_desc *d, const pm_config *c, const char *path, uint32_t *n_ctx) {
-  *n_ctx = d->n_ctx ? d->n_ctx : min_u32(c->n_ctx_train, DEFAULT_CTX);
-  if (*n_ctx <= c->n_ctx_train) return PM_OK;
-  PM_FAIL(PM_ERR_ARGUMENT, "%s: a context of %u tokens was asked for, but the model is made for %u at most", path, *n_ctx, c->n_ctx_train);
-}
-
-static pm_status build_program(pm_engine *e, const pm_engine_desc *d) {
-  const pm_config *c = &e->model.config;
-  uint32_t n_ctx, n_session = d->n_session ? d->n_session : 1;
-  PM_TRY(choose_context(d, c, pm_model_file_path(e->file), &n_ctx));
-  PM_TRY(pm_kv_init(&e->kv, n_session, n_ctx));
-  uint32_t rows = min_u32(d->n_batch ? d->n_batch : DEFAULT_BATCH, n_ctx), logits = LOGITS_BYTES / 4 / c->n_vocab;
-  logits = min_u32(logits ? logits : 1, rows);
-  pm_type kv_type = d->exact || d->cache_f32 ? PM_TYPE_F32 : PM_TYPE_F16;
-  PM_TRY(pm_model_build(&e->model, rows, logits, kv_type, n_session * n_ctx, &e->program));
+static pm_status make_step(pm_engine *e) {
+  uint32_t rows = e->plan.n_batch;
   PM_NEW(&e->rows, rows, "rows of a step");
   PM_NEW(&e->logit_row, rows, "rows of a step");
-  PM_NEW(&e->rope, (size_t)rows * c->rope.n_pair * 2, "angles of a step");
+  PM_NEW(&e->rope, (size_t)rows * e->model.config.rope.n_pair * 2, "angles of a step");
   return PM_OK;
 }
 
@@ -55,9 +36,11 @@ static pm_status open_into(pm_engine *e, const char *path, const pm_engine_desc 
   PM_TRY(pm_model_init(&e->model, e->file, d->exact));
   PM_TRY(pm_tokenizer_create(e->file, &e->tokenizer));
   e->chat = pm_chat_format_detect(e->file);
-  PM_TRY(build_program(e, d));
+  e->sizes = (pm_plan_sizes){.n_ctx = d->n_ctx, .n_session = d->n_session, .n_batch = d->n_batch, .cache_f32 = d->cache_f32};
+  PM_TRY(pm_plan_build(&e->model, &e->sizes, &e->program));
   e->fingerprint = fingerprint(e);
-  return pm_engine_load_backend(e, d);
+  PM_TRY(pm_engine_load_backend(e, d));
+  return make_step(e);
 }
 
 pm_status pm_engine_open(const char *path, const pm_engine_desc *desc, pm_engine **out) {

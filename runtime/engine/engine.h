@@ -16,7 +16,7 @@ typedef struct pm_engine_desc {
   uint32_t n_ctx;      // 0 = min(trained, 4096)
   uint32_t n_session;  // 0 = 1
   uint32_t n_thread;   // 0 = physical cores
-  uint32_t n_batch;    // 0 = 512
+  uint32_t n_batch;    // 0 = 512 or, where experts stream, up to 2048
   bool exact, cache_f32, read_file, validate;
   bool stream_only;                // deterministic: the host computes no experts for a device
   uint64_t vram_limit, ram_limit;  // bytes of device and host memory that may be used; 0 = all that is free
@@ -35,9 +35,11 @@ typedef struct pm_engine {
   const pm_chat_format *chat;  // NULL: template unknown
   pm_model model;
   pm_program program;
+  pm_plan_sizes sizes;  // that were asked for, and what they mean
   pm_plan plan;
   bool simulated;       // the card's memory or its link is
   pm_machine machine;   // that the plan reckoned with
+  bool stream_only;     // the host computes no experts for a device: results do not depend on how much fits
   pm_experts *experts;  // NULL: all are where they are used
   pm_backend *backend;
   pm_kv kv;

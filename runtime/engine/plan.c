@@ -8,7 +8,10 @@
 static const uint64_t MIB = 1u << 20;
 static const double GIB = 1u << 30;
 enum { MIN_CTX = 512, MIN_BATCH = 64, RING_SHARE = 8 };  // the ring takes an eighth of what experts get, if it can do with that
+enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 512, MAX_BATCH = 2048, LOGITS_BYTES = 64 << 20 };
+enum { ANSWER = 512, SCRATCH_SHARE = 6 };  // tokens of a usual answer; of what experts get, a sixth may become scratch of larger steps
 
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 uint64_t pm_plan_total(const pm_plan_memory *m) { return m->weights + m->kv + m->scratch + m->staging + m->slots + m->ring + m->homes; }
@@ -26,7 +29,6 @@ typedef struct maker {
   pm_backend_needs needs;
   uint64_t count[PM_EXPERT_CLASSES];  // experts of each class, over all tables
   uint32_t n_expert, n_used;          // the most of a table, and of a row's choices
-  uint32_t max_logits;                // that the program was built for
   uint64_t n_all, bytes_all;          // experts, and their bytes in slots (CPU: in homes)
 } maker;
 
@@ -48,9 +50,9 @@ static void get_budgets(maker *k) {
   pm_plan *plan = k->plan;
   bool described = !d->backend;
   if (described && !d->cpu) k->needs.budget = left_of_vram(d->machine.vram), k->needs.unified = d->machine.unified;
-  plan->unified = k->needs.unified && !d->apart && !d->cpu;
+  plan->unified = k->needs.unified && !d->apart && !d->sim_vram && !d->cpu;
   plan->host_budget = limited(left_of_ram(d->machine.ram), d->ram_limit);
-  plan->device_budget = d->cpu ? 0 : limited(k->needs.budget, d->vram_limit);
+  plan->device_budget = d->cpu ? 0 : limited(limited(k->needs.budget, d->vram_limit), d->sim_vram);
   if (plan->unified) plan->device_budget = min_u64(plan->device_budget, plan->host_budget);
 }
 
@@ -114,13 +116,11 @@ static uint64_t divide(const maker *k, uint64_t budget, share *s) {
 }
 
 // Records of each class that misses pass through: two halves of a layer if an eighth of the memory holds that much, so that one is filled
-// while the other is read; at least what one token may need, and where the host computes nothing what a step of few rows may.
+// while the other is read; at least what one token may need: where the host computes nothing, no step has a few tokens (session.c).
 static uint32_t ring_records(const maker *k, uint64_t room, uint64_t record_bytes) {
-  uint32_t least = k->d->stream_only ? PM_EXPERT_FEW_ROWS * k->n_used : k->n_used;
-  if (least > k->n_expert) least = k->n_expert;
   uint64_t n = room / RING_SHARE / record_bytes;
   if (n > 2 * k->n_expert) n = 2 * k->n_expert;
-  return n < least ? least : (uint32_t)n;
+  return n < k->n_used ? k->n_used : (uint32_t)n;
 }
 
 static bool place_slots(maker *k, uint64_t room) {
@@ -241,16 +241,43 @@ static void predict(maker *k) {
   plan->prompt = pm_cost_prompt(x, &m, plan->n_batch, in_slots, (double)plan->on_disk.n_expert / all, way);
 }
 
-// ---- sizes that may be made smaller --------------------------------------------------------------------------------
+// ---- sizes ---------------------------------------------------------------------------------------------------------
+
+// Rows that logits are wanted of at once.
+static uint32_t logit_rows(uint64_t n_vocab, uint32_t n_batch) {
+  uint32_t n = (uint32_t)(LOGITS_BYTES / 4 / n_vocab);
+  return min_u32(n ? n : 1, n_batch);
+}
+
+// What the planner may choose.
+static uint32_t most_rows(const pm_plan_sizes *s) { return s->keep_batch ? s->n_batch : min_u32(s->n_ctx, MAX_BATCH); }
+
+pm_status pm_plan_build(pm_model *m, pm_plan_sizes *s, pm_program *p) {
+  const pm_config *c = &m->config;
+  s->keep_ctx = s->n_ctx != 0, s->keep_batch = s->n_batch != 0;
+  if (!s->n_ctx) s->n_ctx = min_u32(c->n_ctx_train, DEFAULT_CTX);
+  if (!s->n_session) s->n_session = 1;
+  s->n_batch = min_u32(s->n_batch ? s->n_batch : DEFAULT_BATCH, s->n_ctx);
+  if (s->n_ctx > c->n_ctx_train)
+    PM_FAIL(PM_ERR_ARGUMENT, "%s: a context of %u tokens was asked for, but the model is made for %u at most", pm_model_file_path(m->file),
+            s->n_ctx, c->n_ctx_train);
+  if ((uint64_t)s->n_session * s->n_ctx > UINT32_MAX / 2)
+    PM_FAIL(PM_ERR_ARGUMENT, "a cache of %u sessions of %u tokens is too large", s->n_session, s->n_ctx);
+  pm_type kv_type = m->exact || s->cache_f32 ? PM_TYPE_F32 : PM_TYPE_F16;
+  return pm_model_build(m, most_rows(s), logit_rows(c->n_vocab, most_rows(s)), kv_type, s->n_session * s->n_ctx, p);
+}
+
+static void resize(const maker *k, uint32_t n_ctx, uint32_t n_batch) {
+  pm_program *p = k->d->program;
+  pm_program_resize(p, n_batch, logit_rows(p->logits->ne[0], n_batch), n_ctx * k->d->sizes.n_session);
+}
 
 static pm_status place(maker *k, uint32_t n_ctx, uint32_t n_batch) {
   pm_plan *plan = k->plan;
-  pm_program *p = k->d->program;
-  if (n_batch > n_ctx) n_batch = n_ctx;
-  uint32_t n_logit = k->max_logits < n_batch ? k->max_logits : n_batch;
-  pm_program_resize(p, n_batch, n_logit, n_ctx * k->d->n_session);
+  n_batch = min_u32(n_batch, n_ctx);
+  resize(k, n_ctx, n_batch);
   PM_TRY(get_needs(k));
-  plan->n_ctx = n_ctx, plan->n_batch = n_batch, plan->n_session = k->d->n_session;
+  plan->n_ctx = n_ctx, plan->n_batch = n_batch, plan->n_session = k->d->sizes.n_session;
   plan->tiered = false;
   plan->in_slots = plan->in_homes = plan->on_disk = (pm_plan_tier){0};
   copy_classes(k);
@@ -259,28 +286,50 @@ static pm_status place(maker *k, uint32_t n_ctx, uint32_t n_batch) {
 
 // The longest context that was wanted, with the most rows that fit beside it; then half of it, and so on.
 static pm_status search(maker *k) {
-  const pm_plan_desc *d = k->d;
-  uint32_t batch = d->program->max_rows;
-  for (uint32_t n_ctx = d->n_ctx;; n_ctx /= 2) {
-    for (uint32_t n_batch = batch;; n_batch /= 2) {
+  const pm_plan_sizes *s = &k->d->sizes;
+  for (uint32_t n_ctx = s->n_ctx;; n_ctx /= 2) {
+    for (uint32_t n_batch = s->n_batch;; n_batch /= 2) {
       PM_TRY(place(k, n_ctx, n_batch));
-      if (k->plan->fits || d->keep_batch || n_batch / 2 < MIN_BATCH) break;
+      if (k->plan->fits || s->keep_batch || n_batch / 2 < MIN_BATCH) break;
     }
-    if (k->plan->fits || d->keep_ctx || n_ctx / 2 < MIN_CTX) break;
+    if (k->plan->fits || s->keep_ctx || n_ctx / 2 < MIN_CTX) break;
   }
   const pm_plan *plan = k->plan;
-  if (plan->fits && (plan->n_ctx < d->n_ctx || plan->n_batch < batch))
+  if (plan->fits && (plan->n_ctx < s->n_ctx || plan->n_batch < s->n_batch))
     snprintf(k->plan->note, sizeof k->plan->note, "memory is short: a context of %u tokens instead of %u, prompts by %u tokens",
-             plan->n_ctx, d->n_ctx, plan->n_batch);
+             plan->n_ctx, s->n_ctx, plan->n_batch);
   return PM_OK;
+}
+
+// A long prompt and an answer.
+static double turn_seconds(const pm_plan *plan) {
+  return (MAX_BATCH + plan->n_batch - 1) / plan->n_batch * plan->prompt.seconds + ANSWER * plan->decode.seconds;
+}
+
+// Experts that stream pass by once in a step, so larger steps make prompts sooner; their scratch takes slots away, which makes answers
+// later. Steps are doubled while a turn of a conversation gains by it. What a device cannot do is not worth failing for.
+static void enlarge_steps(maker *k) {
+  pm_plan *plan = k->plan;
+  const pm_plan first = *plan;
+  uint64_t spare = (first.device.slots + first.device.ring) / SCRATCH_SHARE;
+  for (uint32_t n = 2 * first.n_batch; n <= min_u32(most_rows(&k->d->sizes), first.n_ctx); n *= 2) {
+    pm_plan before = *plan;
+    bool placed = place(k, first.n_ctx, n) == PM_OK && plan->fits && plan->device.scratch - first.device.scratch <= spare;
+    if (placed) predict(k);
+    if (placed && turn_seconds(plan) < turn_seconds(&before)) continue;
+    *plan = before;
+    resize(k, before.n_ctx, before.n_batch);
+    return;
+  }
 }
 
 pm_status pm_plan_make(const pm_plan_desc *d, pm_plan *plan) {
   *plan = (pm_plan){0};
-  maker k = {.d = d, .plan = plan, .max_logits = d->program->max_logits};
+  maker k = {.d = d, .plan = plan};
   PM_TRY(count_experts(&k));
   PM_TRY(search(&k));
   if (plan->fits) predict(&k);
+  if (plan->fits && plan->tiered && !d->cpu && plan->n_batch == d->sizes.n_batch) enlarge_steps(&k);
   return PM_OK;
 }
 

@@ -21,13 +21,23 @@ typedef enum pm_plan_mode {
   PM_PLAN_CPU        // no device takes part
 } pm_plan_mode;
 
+typedef struct pm_plan_sizes {
+  uint32_t n_ctx, n_session, n_batch;  // 0: min(trained, 4096), 1, 512 or, where experts stream, up to 2048
+  bool cache_f32;
+  bool keep_ctx, keep_batch;  // were asked for: the planner leaves them as they are. Set by pm_plan_build
+} pm_plan_sizes;
+
+// Builds the model's program for the most that the planner may choose, and replaces zeros by what they mean. PM_ERR_ARGUMENT for more
+// context than was trained.
+pm_status pm_plan_build(pm_model *m, pm_plan_sizes *sizes, pm_program *p) PM_MUST_USE;
+
 typedef struct pm_plan_desc {
-  pm_program *program;             // built for the most that is wanted; made smaller (pm_program_resize) where that is needed and allowed
-  uint32_t n_ctx, n_session;       // that its cache was built for
-  bool keep_ctx, keep_batch;       // were asked for: never made smaller
+  pm_program *program;             // of pm_plan_build; gets the sizes that were chosen (pm_program_resize)
+  pm_plan_sizes sizes;             // likewise
   pm_backend *backend;             // asked for its needs; NULL: a machine that is not here
   bool cpu;                        // no device: the processor alone
-  bool apart;                      // the device's memory counts as its own although it is the machine's: simulated cards
+  uint64_t sim_vram;               // the device is taken for a card with so much memory; 0 = as it is
+  bool apart;                      // its memory counts as its own although it is the machine's: also where only the link is simulated
   bool stream_only;                // deterministic: the processor computes no experts
   pm_machine machine;              // rates; ram: bytes that may be had. vram: only without a backend
   uint64_t vram_limit, ram_limit;  // 0 = none
@@ -87,19 +97,15 @@ pm_cost_model pm_plan_cost_model(const pm_program *p, double expert_bits);
 
 // ---- plan_file.c: from a model file or a shape of synth to a plan ----
 
-typedef struct pm_plan_sizes {
-  uint32_t n_ctx, n_session, n_batch;  // 0: min(trained, 4096), 1, 512; a batch is at most the context
-  bool cache_f32;
-} pm_plan_sizes;
-
-// Builds the model's program for these sizes and replaces zeros by what they mean. PM_ERR_ARGUMENT for more context than was trained.
-pm_status pm_plan_build(pm_model *m, pm_plan_sizes *sizes, pm_program *p) PM_MUST_USE;
+// What a caller's name of a device asks for: NULL and "" are "auto".
+typedef enum pm_plan_place { PM_PLAN_ANYWHERE, PM_PLAN_ON_GPU, PM_PLAN_ON_CPU } pm_plan_place;
+pm_plan_place pm_plan_find_place(const char *device, const char **gpu);  // *gpu: as in pm_gpu_desc; NULL: the best one
 
 typedef struct pm_plan_request {
-  const char *path;     // a model file, whose weights may still be on their way, or the name of a shape (synth.h)
-  const char *mix;      // of a shape; NULL: the first
-  const char *device;   // as in pm_engine_desc, or "card": a graphics card that is not here, with `vram` bytes
-  pm_plan_sizes sizes;  // what is not 0 is kept
+  const char *path;    // a model file, whose weights may still be on their way, or the name of a shape (synth.h)
+  const char *mix;     // of a shape; NULL: the first
+  const char *device;  // as in pm_engine_desc, or "card": a graphics card that is not here, with `vram` bytes
+  pm_plan_sizes sizes;
   bool stream_only;
   uint64_t vram, ram;  // limits; of a card and for a shape: what the machine has (0: what this one has)
   uint64_t sim_vram;   // the device is taken for a card with so much memory of its own; 0 = as it is

@@ -6,26 +6,15 @@
 #include "plan.h"
 #include "synth.h"
 
-enum { DEFAULT_CTX = 4096, DEFAULT_BATCH = 512, LOGITS_BYTES = 64 << 20 };
-
-static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
-pm_status pm_plan_build(pm_model *m, pm_plan_sizes *s, pm_program *p) {
-  const pm_config *c = &m->config;
-  if (!s->n_ctx) s->n_ctx = min_u32(c->n_ctx_train, DEFAULT_CTX);
-  if (!s->n_session) s->n_session = 1;
-  s->n_batch = min_u32(s->n_batch ? s->n_batch : DEFAULT_BATCH, s->n_ctx);
-  if (s->n_ctx > c->n_ctx_train)
-    PM_FAIL(PM_ERR_ARGUMENT, "%s: a context of %u tokens was asked for, but the model is made for %u at most", pm_model_file_path(m->file),
-            s->n_ctx, c->n_ctx_train);
-  if ((uint64_t)s->n_session * s->n_ctx > UINT32_MAX / 2)
-    PM_FAIL(PM_ERR_ARGUMENT, "a cache of %u sessions of %u tokens is too large", s->n_session, s->n_ctx);
-  uint32_t logits = LOGITS_BYTES / 4 / c->n_vocab;
-  logits = min_u32(logits ? logits : 1, s->n_batch);
-  return pm_model_build(m, s->n_batch, logits, m->exact || s->cache_f32 ? PM_TYPE_F32 : PM_TYPE_F16, s->n_session * s->n_ctx, p);
-}
-
 // ---- which device --------------------------------------------------------------------------------------------------
+
+pm_plan_place pm_plan_find_place(const char *device, const char **gpu) {
+  *gpu = NULL;
+  if (!device || !*device || !strcmp(device, "auto")) return PM_PLAN_ANYWHERE;
+  if (!strcmp(device, "cpu")) return PM_PLAN_ON_CPU;
+  if (strcmp(device, "gpu")) *gpu = strncmp(device, "gpu:", 4) ? device : device + 4;
+  return PM_PLAN_ON_GPU;
+}
 
 typedef struct place {
   pm_plan_desc desc;
@@ -37,8 +26,7 @@ static pm_status take_gpu(const pm_plan_request *r, const char *device, place *o
   pm_gpu_desc gpu = {.device = device};
   PM_TRY(pm_gpu_create(&gpu, &out->desc.backend));
   out->desc.backend->ops->describe(out->desc.backend, out->name, driver);
-  out->desc.vram_limit = r->vram && (!r->sim_vram || r->vram < r->sim_vram) ? r->vram : r->sim_vram;
-  out->desc.apart = r->sim_vram != 0;
+  out->desc.vram_limit = r->vram, out->desc.sim_vram = r->sim_vram;
   return PM_OK;
 }
 
@@ -83,14 +71,14 @@ typedef struct planner {
   pm_program *program;
   pm_plan_sizes sizes;
   pm_machine machine;
-  bool described;
+  bool card;       // that is not here
+  bool described;  // the machine is not here
 } planner;
 
 static pm_status plan_place(const planner *k, place *at, pm_plan_answer *answer) {
   pm_plan_desc *d = &at->desc;
   d->program = k->program;
-  d->n_ctx = k->sizes.n_ctx, d->n_session = k->sizes.n_session;
-  d->keep_ctx = k->r->sizes.n_ctx != 0, d->keep_batch = k->r->sizes.n_batch != 0;
+  d->sizes = k->sizes;
   d->stream_only = k->r->stream_only;
   d->machine = k->machine;
   d->ram_limit = k->described ? 0 : k->r->ram;
@@ -125,16 +113,12 @@ static pm_status plan_auto(const planner *k, pm_plan_answer *answer) {
 }
 
 static pm_status plan_device(const planner *k, pm_plan_answer *answer) {
-  const char *name = k->r->device ? k->r->device : "";
+  const char *gpu;
+  pm_plan_place wanted = pm_plan_find_place(k->r->device, &gpu);
   place at = {0};
-  if (!*name || !strcmp(name, "auto")) return plan_auto(k, answer);
-  if (!strcmp(name, "cpu")) return plan_processor(k, answer);
-  if (!strcmp(name, "card")) {
-    PM_TRY(take_card(k->r, &at));
-    return plan_place(k, &at, answer);
-  }
-  bool prefixed = !strncmp(name, "gpu:", 4);
-  pm_status status = take_gpu(k->r, !strcmp(name, "gpu") ? NULL : prefixed ? name + 4 : name, &at);
+  if (wanted == PM_PLAN_ANYWHERE) return plan_auto(k, answer);
+  if (wanted == PM_PLAN_ON_CPU) return plan_processor(k, answer);
+  pm_status status = k->card ? take_card(k->r, &at) : take_gpu(k->r, gpu, &at);
   if (status == PM_OK) return plan_place(k, &at, answer);
   if (at.desc.backend) at.desc.backend->ops->destroy(at.desc.backend);
   return status;
@@ -149,10 +133,10 @@ static uint64_t tensor_bytes(const pm_model_file *f) {
 }
 
 static pm_status plan_model(const pm_plan_request *r, const pm_model_file *f, bool shape, pm_plan_answer *answer) {
-  bool card = r->device && !strcmp(r->device, "card");
   pm_model model;
   pm_program program = {0};
-  planner k = {.r = r, .program = &program, .sizes = r->sizes, .described = card || (shape && (r->vram || r->ram || r->expert_bits > 0))};
+  planner k = {.r = r, .program = &program, .sizes = r->sizes, .card = r->device && !strcmp(r->device, "card")};
+  k.described = k.card || (shape && (r->vram || r->ram || r->expert_bits > 0));
   k.machine = make_machine(r, k.described);
   pm_status status = pm_model_init(&model, f, false);
   if (status == PM_OK) status = pm_plan_build(&model, &k.sizes, &program);

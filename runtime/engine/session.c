@@ -57,6 +57,18 @@ static pm_status eval_chunk(pm_session *s, const int32_t *tokens, uint32_t n, si
   return PM_OK;
 }
 
+// Rows of the next step. Kernels for few rows sum in another order than those for many. Where results must not depend on how much fits,
+// they must not depend on how a text is cut into steps of the size that fits (17 rows or more): it is cut into steps of many rows, or of
+// one if it is short, which also need the fewest experts at a time.
+static uint32_t next_rows(const pm_engine *e, size_t left, size_t most) {
+  enum { MANY = PM_EXPERT_FEW_ROWS + 1 };
+  size_t n = left < most ? left : most;
+  if (!e->stream_only) return (uint32_t)n;
+  if (n < MANY) return 1;
+  bool leaves_few = left > n && left - n < MANY;
+  return (uint32_t)(leaves_few && left >= 2 * MANY ? left - MANY : n);
+}
+
 pm_status pm_session_eval(pm_session *s, const int32_t *tokens, size_t n, pm_logits_fn *all, void *user) {
   PM_TRY(check_tokens(s, tokens, n));
   const pm_program *p = &s->engine->program;
@@ -65,7 +77,7 @@ pm_status pm_session_eval(pm_session *s, const int32_t *tokens, size_t n, pm_log
     if (atomic_exchange(&s->cancel, false)) PM_FAIL(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", i, n);
     if (s->progress && n > chunk && !s->progress(s->user, (float)i / (float)n))
       PM_FAIL(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", i, n);
-    uint32_t k = (uint32_t)(n - i < chunk ? n - i : chunk);
+    uint32_t k = next_rows(s->engine, n - i, chunk);
     s->has_logits = false;
     PM_TRY(eval_chunk(s, tokens + i, k, i, i + k == n, all, user));
     i += k;

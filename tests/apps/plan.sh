@@ -32,6 +32,7 @@ reads_the_disk() {
   run plan deepseek-v3 --vram 24G --ram 128G --json && [ "$(get decode_limit)" = disk ] && holds "$(get experts.disk) > 0"
   slow=$(get decode_tokens_per_second)
   run plan deepseek-v3 --vram 24G --ram 128G --disk-rate 12 --json && holds "$(get decode_tokens_per_second) > 1.5 * $slow"
+  holds "$(get assumed.disk_gbps) == 12 && $(get assumed.link_gbps) == 25"
 }
 
 does_not_fit() {

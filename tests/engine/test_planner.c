@@ -23,7 +23,6 @@ typedef struct subject {
   pm_model model;
   pm_program program;
   pm_plan_sizes sizes;
-  uint32_t max_rows;
 } subject;
 
 static void open_shape(const char *shape, subject *s) {
@@ -34,7 +33,6 @@ static void open_shape(const char *shape, subject *s) {
   assert_int_equal(pm_model_file_open(shape, &how, &s->file), PM_OK);
   assert_int_equal(pm_model_init(&s->model, s->file, false), PM_OK);
   assert_int_equal(pm_plan_build(&s->model, &s->sizes, &s->program), PM_OK);
-  s->max_rows = s->program.max_rows;
 }
 
 static void close_shape(subject *s) {
@@ -45,8 +43,7 @@ static void close_shape(subject *s) {
 }
 
 static pm_plan_desc describe(subject *s, uint64_t vram, uint64_t ram) {
-  pm_program_resize(&s->program, s->max_rows, s->program.max_logits, s->sizes.n_ctx * s->sizes.n_session);
-  pm_plan_desc d = {.program = &s->program, .n_ctx = s->sizes.n_ctx, .n_session = s->sizes.n_session, .machine = pm_machine_typical()};
+  pm_plan_desc d = {.program = &s->program, .sizes = s->sizes, .machine = pm_machine_typical()};
   d.machine.vram = vram, d.machine.ram = ram;
   return d;
 }
@@ -127,7 +124,7 @@ static void test_monotone(void **state) {
     double before = 1e30, hit = 0;
     for (uint64_t vram = 12 * 4; vram < 500 * 4; vram += 7) {
       pm_plan_desc d = describe(&s, vram * GIB / 4, ram * GIB);
-      d.keep_ctx = d.keep_batch = true;
+      d.sizes.keep_ctx = d.sizes.keep_batch = true;
       pm_plan plan;
       assert_int_equal(pm_plan_make(&d, &plan), PM_OK);
       if (!plan.fits || plan.hit < hit ||
@@ -161,9 +158,52 @@ static void test_context(void **state) {
   pm_plan_finish(&plan);
 
   d = describe(&s, 64 * GIB, 256 * GIB);
-  d.vram_limit = always - 100 * MIB, d.keep_batch = true;
+  d.vram_limit = always - 100 * MIB, d.sizes.keep_batch = true;
   assert_int_equal(pm_plan_make(&d, &plan), PM_OK);
   assert_true(!plan.fits && strstr(plan.reason, "GiB may be used"));
+  pm_plan_finish(&plan);
+  close_shape(&s);
+}
+
+static void test_larger_steps(void **state) {
+  (void)state;
+  subject s;
+  open_shape("deepseek-v3", &s);
+  pm_plan plan, kept;
+  for (uint64_t vram = 16; vram <= 48; vram += 8) {
+    pm_plan_desc d = describe(&s, vram * GIB, 384 * GIB);
+    d.sizes.keep_batch = true;
+    assert_int_equal(pm_plan_make(&d, &kept), PM_OK);
+    assert_true(kept.fits && kept.n_batch == 512);
+    d.sizes.keep_batch = false;
+    assert_int_equal(pm_plan_make(&d, &plan), PM_OK);
+    check_plan(&d, &plan);
+    assert_true(plan.n_batch == 1024 || plan.n_batch == 2048);
+    assert_int_equal(s.program.max_rows, plan.n_batch);
+    assert_true(plan.decode.seconds < 1.05 * kept.decode.seconds);
+    assert_true(plan.prompt.seconds / plan.n_batch < 0.6 * kept.prompt.seconds / kept.n_batch);
+    pm_plan_finish(&plan);
+    pm_plan_finish(&kept);
+  }
+  pm_plan_desc d = describe(&s, 768 * GIB, 768 * GIB);  // nothing streams
+  assert_int_equal(pm_plan_make(&d, &plan), PM_OK);
+  assert_true(plan.mode == PM_PLAN_RESIDENT && plan.n_batch == 512 && s.program.max_rows == 512);
+  pm_plan_finish(&plan);
+  close_shape(&s);
+}
+
+// A ring for the experts of one token is enough for all that passes through it.
+static void test_least_ring(void **state) {
+  (void)state;
+  subject s;
+  open_shape("deepseek-v3", &s);
+  pm_plan_desc d = describe(&s, 12 * GIB, 512 * GIB);
+  d.stream_only = true, d.expert_bits = 4.5;
+  pm_plan plan;
+  assert_int_equal(pm_plan_make(&d, &plan), PM_OK);
+  check_plan(&d, &plan);
+  assert_true(plan.fits && plan.n_ctx == 4096 && plan.mode == PM_PLAN_STREAM);
+  assert_int_equal(plan.experts.classes[0].n_ring, s.model.config.n_expert_used);
   pm_plan_finish(&plan);
   close_shape(&s);
 }
@@ -258,8 +298,9 @@ static void test_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_budgets),   cmocka_unit_test(test_monotone), cmocka_unit_test(test_context), cmocka_unit_test(test_unified),
-      cmocka_unit_test(test_truncated), cmocka_unit_test(test_requests), cmocka_unit_test(test_error),
+      cmocka_unit_test(test_budgets), cmocka_unit_test(test_monotone),     cmocka_unit_test(test_context),
+      cmocka_unit_test(test_unified), cmocka_unit_test(test_truncated),    cmocka_unit_test(test_requests),
+      cmocka_unit_test(test_error),   cmocka_unit_test(test_larger_steps), cmocka_unit_test(test_least_ring),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

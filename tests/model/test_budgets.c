@@ -31,6 +31,7 @@ typedef struct budget {
   uint32_t percent;  // of the bytes of all experts; 101: no limit
   bool stream_only;
   uint32_t homes_percent;  // of all experts; 100: each has one
+  uint32_t n_batch;        // rows of a step; 0: the whole prompt
 } budget;
 
 #define RUN(call) \
@@ -54,9 +55,8 @@ static pm_engine *open_with(const char *file, const pm_engine_desc *d) {
 static void set_limits(const pm_engine *all, const budget *b, pm_engine_desc *d) {
   const pm_plan_memory *m = &all->plan.device;
   const pm_config *c = &all->model.config;
-  uint32_t n_ring = PM_EXPERT_FEW_ROWS * c->n_expert_used < c->n_expert ? PM_EXPERT_FEW_ROWS * c->n_expert_used : c->n_expert;
   uint64_t ring = 0, homes = 0;
-  for (uint32_t i = 0; i < all->plan.experts.n_class; i++) ring += n_ring * all->plan.experts.classes[i].slot_bytes;
+  for (uint32_t i = 0; i < all->plan.experts.n_class; i++) ring += c->n_expert_used * all->plan.experts.classes[i].slot_bytes;
   for (uint32_t t = 0; t < all->program.n_table; t++) homes += c->n_expert * pm_expert_bytes(all->program.tables[t]);
   if (b->percent <= 100) d->sim_vram = m->weights + m->kv + m->scratch + ring + m->slots * b->percent / 100;
   if (b->homes_percent < 100) d->ram_limit = all->plan.host.staging + PM_STORE_STAGING + homes * b->homes_percent / 100;
@@ -131,6 +131,7 @@ static void check_budgets(const char *file, const budget *budgets, size_t n) {
   for (const budget *b = budgets; b < budgets + n; b++) {
     pm_engine_desc limited = d;
     limited.stream_only = b->stream_only;
+    if (b->n_batch) limited.n_batch = b->n_batch;
     set_limits(all, b, &limited);
     pm_engine *e = open_with(file, &limited);
     if (b->percent <= 25) assert_non_null(e->experts);
@@ -147,8 +148,18 @@ static void check_budgets(const char *file, const budget *budgets, size_t n) {
 }
 
 static void budgets_agree(void **state) {
-  static const budget budgets[] = {{100, true, 100}, {50, true, 100},  {25, true, 100}, {10, true, 100}, {0, true, 100},
-                                   {50, false, 100}, {10, false, 100}, {0, false, 100}, {25, true, 60},  {25, false, 60}};
+  static const budget budgets[] = {{100, true, 100},
+                                   {50, true, 100},
+                                   {25, true, 100},
+                                   {10, true, 100},
+                                   {0, true, 100},
+                                   {50, false, 100},
+                                   {10, false, 100},
+                                   {0, false, 100},
+                                   {25, true, 60},
+                                   {25, false, 60},
+                                   {25, true, 100, N_PROMPT - 1},
+                                   {10, true, 100, 17}};
   check_budgets(*state, budgets, sizeof budgets / sizeof *budgets);
 }
 
