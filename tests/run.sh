@@ -138,10 +138,13 @@ if [ -n "$(tests "$build" gpu)" ]; then
       skip "$what"
     elif [ -z "$only_driver" ] || [ "$driver" = "$only_driver" ]; then
       before=$(wc -l < "$logs/totals")
-      models=
-      case $driver in lvp25-4 | lvp25-16) models='!model' ;; esac # whole models at one subgroup size
-      # shellcheck disable=SC2086 # no word for the other drivers
-      tests "$build" gpu $models | run_rows " [$what]" env PUMICE_TEST_DEVICE=0 sh "$top/tests/testbed.sh" run "$bed" "$driver"
+      without=
+      case $driver in # whole models at one subgroup size; what compiles long on one lavapipe
+        lvp) without='!newest' ;;
+        lvp25-4 | lvp25-16) without='!model !newest' ;;
+      esac
+      # shellcheck disable=SC2086 # words, or none
+      tests "$build" gpu $without | run_rows " [$what]" env PUMICE_TEST_DEVICE=0 sh "$top/tests/testbed.sh" run "$bed" "$driver"
       awk -v n="$before" 'NR > n { p += $1 + $2 } END { exit p > 0 }' "$logs/totals" && fail "no case ran on $what"
     fi
   done < "$logs/drivers"

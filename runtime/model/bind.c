@@ -1,6 +1,7 @@
 #include "bind.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "memory.h"
 
@@ -30,6 +31,17 @@ pm_status pm_bind_check(const pm_binder *b, const pm_file_tensor *t, const uint6
   return PM_OK;
 }
 
+// Some files scale a weight "x.weight" as a whole by a tensor "x.scale". Ignoring that would give wrong answers.
+static pm_status refuse_scale(const pm_binder *b, const pm_file_tensor *t) {
+  char name[128];
+  const char *end = strrchr(t->name, '.');
+  snprintf(name, sizeof name, "%.*s.scale", end ? (int)(end - t->name) : 0, t->name);
+  if (!pm_model_file_find_tensor(b->model->file, name)) return PM_OK;
+  PM_FAIL(PM_ERR_UNSUPPORTED,
+          "%s: tensor %s: weights that are scaled as a whole cannot be computed with yet; take a file in another quantization",
+          pm_model_file_path(b->model->file), name);
+}
+
 static pm_status bind_one(const pm_binder *b, const pm_weight_rule *r, void *slots) {
   const pm_file_tensor *t = pm_bind_find(b, r->name);
   if (!t && r->optional) return PM_OK;
@@ -37,6 +49,7 @@ static pm_status bind_one(const pm_binder *b, const pm_weight_rule *r, void *slo
   if (!t) PM_FAIL(PM_ERR_FORMAT, "%s: tensor blk.%d.%s is missing", pm_model_file_path(b->model->file), (int)b->layer, r->name);
   uint64_t ne[3] = {b->dims[r->dim[0]], b->dims[r->dim[1]], b->dims[r->dim[2]]};
   PM_TRY(pm_bind_check(b, t, ne, r->plain));
+  PM_TRY(refuse_scale(b, t));
   *(const pm_tensor **)((char *)slots + r->slot) = pm_program_weight(b->program, t->name, (pm_type)t->type, ne, t->data, 0);
   return PM_OK;
 }

@@ -114,6 +114,23 @@ const pm_case_group *op_case_group(uint32_t i) { return i < COUNT(groups) ? &gro
 
 // ---- checking ----
 
+static bool is_lean(const char *group) {
+#define PM_FORMAT(name, id, e, bytes) \
+  if (!IS_COMMON(id) && !strcmp(group, #name)) return true;
+#define PM_FORMAT_SIZED(name, id, e, bytes)
+#include "formats.def"
+#undef PM_FORMAT
+#undef PM_FORMAT_SIZED
+  return false;
+}
+
+static bool is_wanted(const char *group, const char *only) {
+  if (!only) return true;
+  if (!strcmp(only, "common")) return !is_lean(group);
+  if (!strcmp(only, "lean")) return is_lean(group);
+  return !strcmp(only, group);
+}
+
 typedef struct tally {
   uint32_t n_run, n_failed;
   double worst;
@@ -134,7 +151,7 @@ void op_cases_check(const pm_case_target *tested, const pm_case_target *referenc
   for (uint32_t i = 0; op_case_group(i); i++) {
     const pm_case_group *g = op_case_group(i);
     for (uint32_t k = 0; k < g->n_case; k++) n_case[g->cases[k].op]++;
-    if (only && strcmp(only, g->name)) continue;
+    if (!is_wanted(g->name, only)) continue;
     n_group++;
     tally t = {0};
     pm_status status = pm_cases_run(g, tested, reference, seed + i, on_case, &t);

@@ -8,7 +8,7 @@
 const pm_case_group *op_case_group(uint32_t i);
 
 // Runs all groups on a backend as cmocka assertions: prints each failed case, and one line per group. Fails if an op has no case.
-// `only` NULL or the name of one group.
+// `only` NULL, the name of one group, "lean" (the formats that go through a few cases each) or "common" (all the others).
 void op_cases_check(const pm_case_target *tested, const pm_case_target *reference, const char *only);
 
 #endif
