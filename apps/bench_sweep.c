@@ -202,10 +202,10 @@ static int measure_budget(sweep *s, uint32_t b) {
 
 // ---- results -----------------------------------------------------------------------------------------------------------------------
 
-static void describe(const sweep *s, char *text, size_t size) {
+static void describe(const sweep *s, const char *separator, char *text, size_t size) {
   const pm_sim_link *l = &s->link;
-  int n = snprintf(text, size, "%s, %s", s->info.name, s->info.device);
-  n += snprintf(text + n, size - (size_t)n, "; card's memory simulated%s", l->gbps > 0 ? "" : ", link as it is");
+  int n = snprintf(text, size, "%s, %s%s", s->info.name, s->info.device, separator);
+  n += snprintf(text + n, size - (size_t)n, "card's memory simulated%s", l->gbps > 0 ? "" : ", link as it is");
   if (l->gbps > 0) n += snprintf(text + n, size - (size_t)n, ", link simulated: %g GB/s, %g us", l->gbps, l->latency_us);
   if (l->cpu_gbps > 0) snprintf(text + n, size - (size_t)n, ", processor: %g GB/s", l->cpu_gbps);
 }
@@ -224,7 +224,7 @@ static void print_budget(const sweep *s, uint32_t b) {
 
 static void print_text(const sweep *s) {
   char what[512];
-  describe(s, what, sizeof what);
+  describe(s, "; ", what, sizeof what);
   printf("%s\n\n", what);
   printf("%-8s %6s  %-8s %9s %9s %9s %8s %12s %12s %10s  %s\n", "experts", "slots", "way", "t/s", "slowest", "fastest", "hits",
          "link/token", "beside", "predicted", "in the end");
@@ -280,7 +280,7 @@ static void print_json(const sweep *s) {
 static int write_chart(const sweep *s, FILE *f) {
   char note[1024], what[512];
   double x[MAX_BUDGET], y[N_WAY][MAX_BUDGET];
-  describe(s, what, sizeof what);
+  describe(s, "\n", what, sizeof what);
   snprintf(note, sizeof note, "%s.\nReal text, one token at a time: medians of %u times %u tokens; equal memory for all ways.", what,
            s->desc->repeat, s->desc->n_generate);
   pm_chart c = {.title = "Decode speed by the share of experts in the card's memory",
