@@ -15,11 +15,6 @@ enum {
 
 static const double move_share = 0.25;  // of the time, at most, that moves may take of the link
 
-typedef struct link_state {
-  double free_at;    // when what was sent has left
-  double before_at;  // of a prompt: when the layer before this one began
-} link_state;
-
 struct pm_experts {
   pm_experts_desc desc;
   uint32_t n_table, n_expert, n_used;
@@ -38,7 +33,7 @@ struct pm_experts {
   bool partial;          // there are fewer homes than experts
   uint32_t *homes_then;  // [n_table][n_expert] when the step came to the table; later ones may have taken homes from it since
   bool many;             // the running step has many rows
-  link_state link;
+  double link_free_at;   // of a simulated link: when what was sent has left
   pm_slots_move moves[MOVES];
   uint32_t n_move;  // under way
   uint64_t move_ticket;
@@ -50,6 +45,13 @@ struct pm_experts {
 // Whether the host may compute experts.
 static bool helps(const pm_experts *x) { return x->desc.ways != 1 << PM_PACE_STREAM; }
 
+// Sends bytes over the simulated link; when they arrive.
+static double send(pm_experts *x, uint64_t bytes) {
+  double now = pm_clock_seconds(), begin = now > x->link_free_at ? now : x->link_free_at;
+  x->link_free_at = begin + (double)bytes / x->desc.link.rate;
+  return x->link_free_at + x->desc.link.latency;
+}
+
 // ---- what a backend asks ----
 
 static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready) {
@@ -59,14 +61,10 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
   if (x->boards) memcpy(x->homes_then + table * x->n_expert, x->boards[table].home, x->n_expert * sizeof *x->homes_then);
   if (ready) *ready = 0;
   if (!x->boards || !x->desc.link.rate) return PM_OK;
-  double now = pm_clock_seconds(), begin = x->many ? x->link.before_at : now;
   uint32_t n = pm_expert_resolve(&x->boards[table], x->n_expert, ids, n_id, x->many, x->places), n_fill = 0;
   for (uint32_t i = 0; i < n; i++) n_fill += x->places[i].fate == PM_EXPERT_VICTIM || x->places[i].fate == PM_EXPERT_RING;
-  x->link.before_at = now;
   if (!n_fill) return PM_OK;
-  if (begin < x->link.free_at) begin = x->link.free_at;
-  x->link.free_at = begin + (double)(n_fill * c->home_bytes) / x->desc.link.rate;
-  *ready = x->link.free_at + x->desc.link.latency;
+  *ready = send(x, n_fill * c->home_bytes);
   return PM_OK;
 }
 
@@ -246,11 +244,7 @@ static pm_status begin_moves(pm_experts *x, pm_backend *b, uint32_t n) {
   }
   x->report.move_bytes += bytes;
   x->move_arrival = 0;
-  if (x->desc.link.rate) {
-    double now = pm_clock_seconds(), begin = now > x->link.free_at ? now : x->link.free_at;
-    x->link.free_at = begin + (double)bytes / x->desc.link.rate;
-    x->move_arrival = x->link.free_at + x->desc.link.latency;
-  }
+  if (x->desc.link.rate) x->move_arrival = send(x, bytes);
   pm_status status = b->ops->move(b, moves, x->n_move, &x->move_ticket);
   if (status) PM_TRY(end_moves(x, false));
   return status;
@@ -376,7 +370,6 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
   }
   PM_TRY(begin_step(x, step->n_row));
   double begin = pm_clock_seconds();
-  x->link.before_at = begin;
   pm_status status = b->ops->run(b, step);
   if (status) return forget(x, b), status;
   double seconds = pm_clock_seconds() - begin;
