@@ -263,11 +263,15 @@ static pm_status move_some(pm_experts *x, pm_backend *b, double seconds) {
   return PM_OK;
 }
 
+static pm_status await_moves(pm_experts *x, pm_backend *b) {
+  while (x->n_move && !moves_are_there(x, b)) continue;
+  return end_moves(x, true);
+}
+
 // Fills the slots before the first step, hottest first; all experts alike where nothing is known.
 static pm_status fill_slots(pm_experts *x, pm_backend *b) {
   do {
-    while (x->n_move && !moves_are_there(x, b)) continue;
-    PM_TRY(end_moves(x, true));
+    PM_TRY(await_moves(x, b));
     PM_TRY(begin_moves(x, b, MOVES));
   } while (x->n_move);
   return b->ops->move(b, NULL, 0, &x->move_ticket);  // a device that was lost meanwhile says so
@@ -368,6 +372,7 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
     PM_TRY(b->ops->run(b, step));
     return record_step(x, b, step->n_row);
   }
+  if (x->partial && step->n_row > 1) PM_TRY(await_moves(x, b));  // such a step may need the homes that moves hold
   PM_TRY(begin_step(x, step->n_row));
   double begin = pm_clock_seconds();
   pm_status status = b->ops->run(b, step);

@@ -215,6 +215,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL my_vkSignalSemaphore(VkDevice d, const VkS
   double late_by = late_semaphore ? random_delay(&signal_rng) : 0;
   pthread_mutex_unlock(&queue_mutex);
   if (late_by > 0) pm_clock_wait(pm_clock_seconds() + late_by);
+  uint64_t now;
+  if (fault && (real.vkGetSemaphoreCounterValue(d, info->semaphore, &now) != VK_SUCCESS || now >= info->value)) return fault;
   VkResult result = real.vkSignalSemaphore(d, info);
   return fault ? fault : result;
 }
@@ -238,9 +240,10 @@ void __wrap_volkLoadDeviceTable(struct VolkDeviceTable *table, VkDevice device) 
   MINE_PAIR(ShaderModule)
   MINE(vkAllocateMemory)
   MINE(vkFreeMemory)
-  MINE(vkCreateComputePipelines) MINE(vkDestroyPipeline) MINE(vkBindBufferMemory) MINE(vkMapMemory) MINE(vkAllocateDescriptorSets)
-      MINE(vkAllocateCommandBuffers) MINE(vkBeginCommandBuffer) MINE(vkEndCommandBuffer) MINE(vkWaitSemaphores)
-          MINE(vkGetSemaphoreCounterValue) MINE(vkQueueSubmit) MINE(vkSignalSemaphore)
+  MINE(vkCreateComputePipelines)
+  MINE(vkDestroyPipeline) MINE(vkBindBufferMemory) MINE(vkMapMemory) MINE(vkAllocateDescriptorSets) MINE(vkAllocateCommandBuffers)
+      MINE(vkBeginCommandBuffer) MINE(vkEndCommandBuffer) MINE(vkWaitSemaphores) MINE(vkGetSemaphoreCounterValue) MINE(vkQueueSubmit)
+          MINE(vkSignalSemaphore)
 }
 
 static PFN_vkCreateInstance real_create_instance;
