@@ -241,9 +241,9 @@ void __wrap_volkLoadDeviceTable(struct VolkDeviceTable *table, VkDevice device) 
   MINE(vkAllocateMemory)
   MINE(vkFreeMemory)
   MINE(vkCreateComputePipelines)
-  MINE(vkDestroyPipeline) MINE(vkBindBufferMemory) MINE(vkMapMemory) MINE(vkAllocateDescriptorSets) MINE(vkAllocateCommandBuffers)
-      MINE(vkBeginCommandBuffer) MINE(vkEndCommandBuffer) MINE(vkWaitSemaphores) MINE(vkGetSemaphoreCounterValue) MINE(vkQueueSubmit)
-          MINE(vkSignalSemaphore)
+  MINE(vkDestroyPipeline)
+  MINE(vkBindBufferMemory) MINE(vkMapMemory) MINE(vkAllocateDescriptorSets) MINE(vkAllocateCommandBuffers) MINE(vkBeginCommandBuffer)
+      MINE(vkEndCommandBuffer) MINE(vkWaitSemaphores) MINE(vkGetSemaphoreCounterValue) MINE(vkQueueSubmit) MINE(vkSignalSemaphore)
 }
 
 static PFN_vkCreateInstance real_create_instance;
