@@ -306,7 +306,7 @@ static float *speak(const way *w, bool late) {
   if (late) {
     print_message("# %u moves were late, %llu bytes moved beside the steps\n", fault_delayed(),
                   (unsigned long long)(pm_experts_look(e->experts).move_bytes - loaded));
-    assert_true(fault_delayed() > 2);
+    assert_true(fault_delayed() > 0);
     fault_delay(VK_NULL_HANDLE, 0);
   }
   pm_session_destroy(s);
@@ -316,13 +316,15 @@ static float *speak(const way *w, bool late) {
 }
 
 static void slots_change_hands(void **state) {
-  (void)state;
+  const way *w = *state;
   pm_engine *e;
-  OK(open_on(&ways[0], device, &e));
-  size_t bytes = (size_t)N_LONG * e->model.config.n_vocab * sizeof(float);
+  OK(open_on(w, device, &e));
+  size_t n = (size_t)N_LONG * e->model.config.n_vocab;
   pm_engine_close(e);
-  float *expected = speak(&ways[0], false), *got = speak(&ways[0], true);
-  assert_memory_equal(expected, got, bytes);
+  float *expected = speak(w, false), *got = speak(w, true);
+  double error = 0, square = 0;
+  for (size_t i = 0; i < n; i++) error += pow((double)got[i] - expected[i], 2), square += pow(expected[i], 2);
+  assert_true(square > 0 && error <= w->tolerance * square);
   free(expected), free(got);
 }
 
@@ -356,7 +358,9 @@ int main(int argc, char **argv) {
       {"faults while a model is opened", opening, NULL, NULL, &ways[0]},
       {"faults while experts are streamed", running, NULL, NULL, &ways[0]},
       {"faults while the processor helps", running, NULL, NULL, &ways[1]},
-      {"slots change hands beside the steps", slots_change_hands, NULL, NULL, NULL},
+      {"slots change hands while experts are streamed", slots_change_hands, NULL, NULL, &ways[0]},
+      {"slots change hands while the processor helps", slots_change_hands, NULL, NULL, &ways[1]},
   };
+  if (getenv("F")) cmocka_set_test_filter(getenv("F"));
   return cmocka_run_group_tests_name("gpu_faults", tests, setup, teardown);
 }

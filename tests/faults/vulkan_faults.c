@@ -228,22 +228,30 @@ void __wrap_volkLoadDeviceTable(struct VolkDeviceTable *table, VkDevice device);
 void __wrap_volkLoadDeviceTable(struct VolkDeviceTable *table, VkDevice device) {
   __real_volkLoadDeviceTable(table, device);
   real = *table;
-#define MINE(name) table->name = my_##name;
-#define MINE_PAIR(name) MINE(vkCreate##name) MINE(vkDestroy##name)
-  MINE_PAIR(Buffer)
-  MINE_PAIR(Semaphore)
-  MINE_PAIR(CommandPool)
-  MINE_PAIR(DescriptorSetLayout)
-  MINE_PAIR(PipelineLayout)
-  MINE_PAIR(PipelineCache)
-  MINE_PAIR(DescriptorPool)
-  MINE_PAIR(ShaderModule)
-  MINE(vkAllocateMemory)
-  MINE(vkFreeMemory)
-  MINE(vkCreateComputePipelines)
-  MINE(vkDestroyPipeline)
-  MINE(vkBindBufferMemory) MINE(vkMapMemory) MINE(vkAllocateDescriptorSets) MINE(vkAllocateCommandBuffers) MINE(vkBeginCommandBuffer)
-      MINE(vkEndCommandBuffer) MINE(vkWaitSemaphores) MINE(vkGetSemaphoreCounterValue) MINE(vkQueueSubmit) MINE(vkSignalSemaphore)
+#define MINE(name) table->name = my_##name
+#define MINE_PAIR(name) MINE(vkCreate##name), MINE(vkDestroy##name)
+  MINE_PAIR(Buffer);
+  MINE_PAIR(Semaphore);
+  MINE_PAIR(CommandPool);
+  MINE_PAIR(DescriptorSetLayout);
+  MINE_PAIR(PipelineLayout);
+  MINE_PAIR(PipelineCache);
+  MINE_PAIR(DescriptorPool);
+  MINE_PAIR(ShaderModule);
+  MINE(vkAllocateMemory);
+  MINE(vkFreeMemory);
+  MINE(vkCreateComputePipelines);
+  MINE(vkDestroyPipeline);
+  MINE(vkBindBufferMemory);
+  MINE(vkMapMemory);
+  MINE(vkAllocateDescriptorSets);
+  MINE(vkAllocateCommandBuffers);
+  MINE(vkBeginCommandBuffer);
+  MINE(vkEndCommandBuffer);
+  MINE(vkWaitSemaphores);
+  MINE(vkGetSemaphoreCounterValue);
+  MINE(vkQueueSubmit);
+  MINE(vkSignalSemaphore);
 }
 
 static PFN_vkCreateInstance real_create_instance;
