@@ -361,6 +361,5 @@ int main(int argc, char **argv) {
       {"slots change hands while experts are streamed", slots_change_hands, NULL, NULL, &ways[0]},
       {"slots change hands while the processor helps", slots_change_hands, NULL, NULL, &ways[1]},
   };
-  if (getenv("F")) cmocka_set_test_filter(getenv("F"));
   return cmocka_run_group_tests_name("gpu_faults", tests, setup, teardown);
 }
