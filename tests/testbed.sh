@@ -29,10 +29,13 @@ private_apt() { # an apt with state and sources of its own: the release and one 
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/none"
   : > "$apt/status"
   main=$(mirror bookworm) more=$(mirror "bookworm$suite")
-  [ "$suite" != -backports ] || more=${more:-$main} # one archive; rarely in a machine's own list
+  case $suite in # where it is if the machine's own list does not say
+    -backports) more=${more:-$main} ;;
+    -security) more=${more:-${main%/}-security} ;;
+  esac
   {
     echo "deb [signed-by=$key] $main bookworm main"
-    [ -z "$more" ] || echo "deb [signed-by=$key] $more bookworm$suite main"
+    echo "deb [signed-by=$key] $more bookworm$suite main"
   } > "$apt/sources.list"
   cat > "$apt/apt.conf" << EOF
 Dir::State "$apt"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
@@ -96,8 +99,6 @@ system_lvp() { # lavapipe as installed on this machine
   for f in /usr/share/vulkan/icd.d/lvp_icd*.json; do [ ! -e "$f" ] || echo "$f"; done | head -n 1
 }
 
-system_layer=/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
-
 row() { printf '%s\t%s\n' "$1" "$2"; }
 
 why() { cat "$dir/$1.why" 2> /dev/null || echo "not fetched yet"; }
@@ -117,7 +118,7 @@ list() {
     fi
   done
   if [ -d "$dir/chromium" ]; then row swiftshader SwiftShader; else row skip "SwiftShader: $(why chromium)"; fi
-  if [ ! -d "$dir/chromium" ] && [ ! -e $system_layer ]; then row skip "validation layer: $(why chromium)"; fi
+  if [ ! -d "$dir/chromium" ]; then row skip "validation layer: $(why chromium)"; fi
   for f in /dev/dri/renderD* /dev/nvidiactl; do
     [ ! -e "$f" ] || { row gpu "the GPU of this machine" && break; }
   done
@@ -126,14 +127,9 @@ list() {
 # The layer checks every program; checking hazards too is the program's choice (pumice_model_options.validate), because the layer takes a
 # buffer for one thing and the runtime keeps many tensors in one.
 use_layer() {
-  if [ -d "$dir/chromium" ]; then
-    VK_LAYER_PATH=$dir/layer
-    export VK_LAYER_PATH
-  elif [ ! -e $system_layer ]; then
-    return 0
-  fi
-  VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
-  export VK_INSTANCE_LAYERS
+  [ -d "$dir/chromium" ] || return 0
+  VK_LAYER_PATH=$dir/layer VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
+  export VK_LAYER_PATH VK_INSTANCE_LAYERS
 }
 
 run() { # NAME PROGRAM...

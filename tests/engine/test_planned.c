@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine.h"
+#include "testbed.h"
 
 static bool on_gpu;
 
@@ -44,7 +45,7 @@ static void test_model(void **state) {
   static const limits rows[] = {{"all", 100, 100}, {"half of the experts", 50, 100}, {"some on disk", 30, 70}};
   const char *file = *state, *device = on_gpu ? getenv("PUMICE_TEST_DEVICE") : "cpu";
   if (!device) skip();
-  pm_engine_desc d = {.device = device, .validate = true, .n_ctx = 256};
+  pm_engine_desc d = {.device = device, .validate = testbed_validates(), .n_ctx = 256};
   pm_engine *all = open_within(file, &d);
   check_use(all, file, &rows[0]);
   const pm_plan_memory *m = on_gpu ? &all->plan.device : &all->plan.host;

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "testbed.h"
+
 json_t *golden_load(const char *name) {
   char path[512];
   snprintf(path, sizeof path, "%s/golden/%s", PM_TEST_DATA, name);
@@ -50,7 +52,8 @@ pm_engine *golden_open(const char *file, bool exact, bool gpu) {
   char path[512];
   snprintf(path, sizeof path, "%s/models/%s", PM_TEST_DATA, file);
   const char *device = getenv("PUMICE_TEST_DEVICE");
-  pm_engine_desc d = {.device = gpu ? (device ? device : "0") : "cpu", .exact = exact, .n_batch = 64, .validate = gpu};
+  pm_engine_desc d = {
+      .device = gpu ? (device ? device : "0") : "cpu", .exact = exact, .n_batch = 64, .validate = gpu && testbed_validates()};
   if (gpu && !device) skip();
   pm_engine *e;
   pm_status status = pm_engine_open(strstr(file, "pebble") ? PM_DEMO_MODEL : path, &d, &e);

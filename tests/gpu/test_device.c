@@ -13,6 +13,7 @@
 #include "file.h"
 #include "gpu.h"
 #include "memory.h"
+#include "testbed.h"
 
 enum { SKIP = 77, D = 64, N_VOCAB = 300, N_OUT = 1000, MAX_ROWS = 48, MAX_LOGITS = 8, N_CELL = 40000 };
 
@@ -554,13 +555,8 @@ static int choose_device(void) {
   }
   const char *wanted = getenv("PUMICE_TEST_DEVICE");
   device_name = wanted && wanted[0] ? wanted : "0";
-  validate = true;
+  validate = testbed_validates();
   pm_status status = open_backend(false, NULL, &b);
-  if (status == PM_ERR_UNSUPPORTED && strstr(pm_fail_message(), "validation layer")) {
-    printf("without validation: %s\n", pm_fail_message());
-    validate = false;
-    status = open_backend(false, NULL, &b);
-  }
   if (status) {
     printf("%s: %s\n", status == PM_ERR_UNSUPPORTED ? "skip" : "failed", pm_fail_message());
     return status == PM_ERR_UNSUPPORTED ? SKIP : 1;

@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "probe.h"
 #include "session.h"
+#include "testbed.h"
 
 enum { N_PROMPT = 12, N_TOKEN = 35, N_FEW = 3, N_STAGE = 5, LAST = N_STAGE - 1, LOOK_STEPS = 32 };
 
@@ -60,7 +61,8 @@ static pm_engine *open_with(const char *device, const pm_engine *all, const char
   char path[512];
   pm_engine *e;
   snprintf(path, sizeof path, "%s/models/mini-v3.gguf", PM_TEST_DATA);
-  pm_engine_desc d = {.device = device, .exact = true, .n_ctx = 256, .n_batch = N_PROMPT, .stream_only = true, .validate = true};
+  pm_engine_desc d = {
+      .device = device, .exact = true, .n_ctx = 256, .n_batch = N_PROMPT, .stream_only = true, .validate = testbed_validates()};
   if (all) d.sim_vram = card_bytes(all), d.trace_path = trace;
   RUN(pm_engine_open(path, &d, &e));
   return e;

@@ -21,6 +21,7 @@
 #include "place.h"
 #include "recorder.h"
 #include "step.h"
+#include "testbed.h"
 
 enum { SKIP = 77, ARENAS = 2, STEP_WORDS = 1024, ANSWER_WORDS = 4096 };
 
@@ -653,14 +654,8 @@ static void adds_the_answer(void **state) {
 // The test looks into the device's memory, so it must be mapped, as it is on software devices.
 static int open_device(void) {
   const char *wanted = getenv("PUMICE_TEST_DEVICE");
-  pm_gpu_desc desc = {.device = wanted && wanted[0] ? wanted : "0", .validate = true};
+  pm_gpu_desc desc = {.device = wanted && wanted[0] ? wanted : "0", .validate = testbed_validates()};
   pm_status status = pm_gpu_device_init(&device, &desc);
-  if (status == PM_ERR_UNSUPPORTED && strstr(pm_fail_message(), "validation layer")) {
-    printf("without validation: %s\n", pm_fail_message());
-    pm_gpu_device_finish(&device);
-    desc.validate = false;
-    status = pm_gpu_device_init(&device, &desc);
-  }
   if (!status && !pm_gpu_memory_is_mapped(&device, PM_GPU_DEVICE)) {
     printf("skip: the memory of this device cannot be mapped\n");
     return SKIP;

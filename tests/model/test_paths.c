@@ -13,6 +13,7 @@
 
 #include "generate.h"
 #include "memory.h"
+#include "testbed.h"
 
 enum { N_TOKEN = 96 };
 
@@ -23,8 +24,12 @@ static pm_engine *open_model(const char *file, uint32_t n_session) {
   snprintf(path, sizeof path, "%s/models/%s", PM_TEST_DATA, file);
   const char *device = getenv("PUMICE_TEST_DEVICE");
   if (on_gpu && !device) skip();
-  pm_engine_desc d = {
-      .device = on_gpu ? device : "cpu", .exact = true, .n_ctx = 256, .n_batch = N_TOKEN, .n_session = n_session, .validate = on_gpu};
+  pm_engine_desc d = {.device = on_gpu ? device : "cpu",
+                      .exact = true,
+                      .n_ctx = 256,
+                      .n_batch = N_TOKEN,
+                      .n_session = n_session,
+                      .validate = on_gpu && testbed_validates()};
   pm_engine *e;
   if (pm_engine_open(strcmp(file, "pebble") ? path : PM_DEMO_MODEL, &d, &e)) fail_msg("%s: %s", file, pm_fail_message());
   return e;
