@@ -26,6 +26,8 @@ rm -rf "$logs"
 mkdir -p "$logs"
 : > "$logs/totals" # one line per run of a program: passed failed skipped
 : > "$logs/failed"
+: > "$logs/wanted" # drivers
+: > "$logs/queue"
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
@@ -50,26 +52,33 @@ run_one() { # TITLE SECONDS COMMAND...
   title=$1 limit=$2 log=$logs/$(printf %s "$1" | tr -c 'A-Za-z0-9.-' _).log
   shift 2
   start=$(milliseconds) rc=0
-  CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$@" > "$log" 2>&1 < /dev/null || rc=$?
+  CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$@" > "$log" 2>&1 < /dev/null &
+  child=$!
+  wait $child || rc=$?
   ms=$(($(milliseconds) - start))
   seconds=$((ms / 1000)).$((ms / 100 % 10))
-  count "$log" > "$logs/counts"
-  read -r passed failed skipped note < "$logs/counts"
+  count "$log" > "$log.counts"
+  read -r passed failed skipped note < "$log.counts"
   case $rc in
     0) ;;
-    77) skipped=$((skipped + 1)) && echo "skip 1 $(sed -n 's/^skip: //p' "$log" | tail -n 1)" >> "$logs/counts" ;;
+    77) skipped=$((skipped + 1)) && echo "skip 1 $(sed -n 's/^skip: //p' "$log" | tail -n 1)" >> "$log.counts" ;;
     124 | 137) failed=$((failed + 1)) note="time-out after $limit s" ;;
     *) [ "$failed" -gt 0 ] || { failed=1 && note="exit code $rc"; } ;;
   esac
   if [ $((passed + failed + skipped)) = 0 ]; then failed=1 note="no result"; fi
-  echo "$passed $failed $skipped" >> "$logs/totals"
+  echo "$passed $failed $skipped $title" >> "$logs/totals"
+  report > "$log.report"
+  cat "$log.report" # at once, so that reports of several tests do not mix
+}
+
+report() {
   if [ "$failed" -gt 0 ]; then
     sed 's/^/    | /' "$log"
     printf 'FAILED %6s s  %s: %d passed, %d failed%s\n' "$seconds" "$title" "$passed" "$failed" "${note:+ ($note)}" | tee -a "$logs/failed"
   else
     printf 'ok     %6s s  %s: %d passed\n' "$seconds" "$title" "$passed"
   fi
-  sed -n 's/^skip \([0-9]*\) /                 \1 skipped: /p' "$logs/counts"
+  sed -n 's/^skip \([0-9]*\) /                 \1 skipped: /p' "$log.counts"
 }
 
 skip() { # WHAT: a part of the tests that cannot run here
@@ -97,19 +106,45 @@ tests() { # BUILD LABEL...
     good' "$1/tests.list"
 }
 
-run_rows() { # TITLE COMMAND...: each row of standard input, after COMMAND
+# Tests wait in a queue, a line each (title, seconds, command, all parted by tabs), until as many workers as there are processors run them.
+queue() { # TITLE COMMAND...: each row of standard input, run by COMMAND
   suffix=$1
   shift
+  before=$(printf '%s\t' "$@")
   while IFS=$tab read -r name _ limit command; do
-    (
-      IFS=$tab
-      set -f
-      # shellcheck disable=SC2086 # fields are parted by tabs
-      set -- "$@" $command
-      unset IFS
-      run_one "$name$suffix" "$limit" "$@"
-    )
+    printf '%s\t%s\t%s%s\n' "$name$suffix" "$limit" "$before" "$command"
+  done >> "$logs/queue"
+}
+
+work() {
+  trap 'kill $child; exit 1' TERM
+  n=0
+  while IFS= read -r line; do
+    n=$((n + 1))
+    mkdir "$logs/taken/$n" 2> /dev/null || continue # another worker's
+    IFS=$tab
+    set -f
+    # shellcheck disable=SC2086 # fields are parted by tabs
+    set -- $line
+    unset IFS
+    run_one "$@"
+  done < "$logs/sorted"
+}
+
+drain() { # the longest first: time limits tell which these are
+  sort -s -t "$tab" -k 2,2nr "$logs/queue" > "$logs/sorted"
+  : > "$logs/queue"
+  rm -rf "$logs/taken"
+  mkdir "$logs/taken"
+  workers=
+  for _ in $(seq "$(nproc)"); do
+    work &
+    workers="$workers $!"
   done
+  # shellcheck disable=SC2086 # a list
+  trap 'kill $workers 2> /dev/null; exit 130' INT TERM
+  wait
+  trap - INT TERM
 }
 
 # A second build of the same tree and some of its tests.
@@ -124,11 +159,12 @@ variant() { # NAME "CMAKE OPTIONS" LABEL...
     echo ok 1 - builds' "$top" "$dir" $options
   if [ "$failed" -gt 0 ] || [ $# = 0 ]; then return 0; fi
   # shellcheck disable=SC2086 # no word where it does not work
-  tests "$dir" "$@" | run_rows " [$name]" $fixed_addresses env UBSAN_OPTIONS=print_stacktrace=1
+  tests "$dir" "$@" | queue " [$name]" $fixed_addresses env UBSAN_OPTIONS=print_stacktrace=1
+  drain
 }
 
 cd "$build"
-if [ -z "$only_driver" ]; then tests "$build" '!gpu' | run_rows ''; fi
+if [ -z "$only_driver" ]; then tests "$build" '!gpu' | queue '' env; fi
 
 if [ -n "$(tests "$build" gpu)" ]; then
   sh "$top/tests/testbed.sh" fetch "$bed"
@@ -137,7 +173,6 @@ if [ -n "$(tests "$build" gpu)" ]; then
     if [ "$driver" = skip ]; then
       skip "$what"
     elif [ -z "$only_driver" ] || [ "$driver" = "$only_driver" ]; then
-      before=$(wc -l < "$logs/totals")
       without=
       case $driver in # whole models at one subgroup size; what compiles long on one lavapipe
         lvp) without='!newest !one' ;;
@@ -145,11 +180,15 @@ if [ -n "$(tests "$build" gpu)" ]; then
         swiftshader) without='!one' ;;
       esac
       # shellcheck disable=SC2086 # words, or none
-      tests "$build" gpu $without | run_rows " [$what]" env PUMICE_TEST_DEVICE=0 sh "$top/tests/testbed.sh" run "$bed" "$driver"
-      awk -v n="$before" 'NR > n { p += $1 + $2 } END { exit p > 0 }' "$logs/totals" && fail "no case ran on $what"
+      tests "$build" gpu $without | queue " [$what]" env PUMICE_TEST_DEVICE=0 sh "$top/tests/testbed.sh" run "$bed" "$driver"
+      echo "$what" >> "$logs/wanted"
     fi
   done < "$logs/drivers"
 fi
+drain
+while read -r what; do
+  awk -v what="[$what]" 'index($0, what) { p += $1 + $2 } END { exit p > 0 }' "$logs/totals" && fail "no case ran on $what"
+done < "$logs/wanted"
 
 if [ -z "$only_driver$only_tests" ]; then
   fixed_addresses="setarch -R" # gcc 12's sanitizers cannot cope with the address ranges of newer kernels

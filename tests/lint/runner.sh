@@ -33,4 +33,16 @@ expect "a time-out" "1 passed, 1 failed, 0 skipped" 1 'echo "ok 1 - a"; sleep 60
 expect "no result" "0 passed, 1 failed, 0 skipped" 9 ':'
 expect "an exit code" "1 passed, 1 failed, 0 skipped" 9 'echo "ok 1 - a"; exit 3'
 expect "a message of the validation layer" "1 passed, 1 failed, 0 skipped" 9 'echo "Validation Error: [ VUID-vkCmdDispatch-None ]"; echo "ok 1 - a"'
+
+# Asked to end, the runner takes its tests along.
+n=$((n + 1))
+printf 'it\t-\t60\tsh\t-c\techo $$ > "%s/pid"; exec sleep 60\n' "$tmp" > "$tmp/tests.list"
+sh "$top/tests/run.sh" "$tmp" it > "$tmp/out" 2>&1 &
+runner=$!
+for _ in $(seq 50); do [ -s "$tmp/pid" ] || sleep 0.1; done
+kill $runner
+wait $runner || true
+for _ in $(seq 50); do ! kill -0 "$(cat "$tmp/pid")" 2> /dev/null || sleep 0.1; done
+! kill -0 "$(cat "$tmp/pid")" 2> /dev/null || printf 'not '
+echo "ok $n - ends with its tests"
 echo "1..$n"
