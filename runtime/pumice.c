@@ -18,6 +18,7 @@
 struct pumice_model {
   pm_engine *engine;
   uint64_t allocations;  // before it was opened
+  pm_part *parts;        // [n_session] of a call for several
   pumice_progress_fn *progress;
   void *user;
 };
@@ -162,6 +163,8 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
                       .user = m};
   pm_status status = pm_engine_open(path, &d, &m->engine);
   if (status) return pm_free(m), public_status(status);
+  m->parts = pm_alloc_zero(m->engine->kv.n_session, sizeof *m->parts);
+  if (!m->parts) return pumice_model_close(m), public_status(pm_fail(PM_ERR_MEMORY, "out of memory: parts of a step"));
   *out = m;
   return PUMICE_OK;
 }
@@ -169,6 +172,7 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
 void pumice_model_close(pumice_model *model) {
   if (!model) return;
   pm_engine_close(model->engine);
+  pm_free(model->parts);
   pm_free(model);
 }
 
@@ -531,6 +535,18 @@ pumice_status pumice_session_sync(pumice_session *session, const int32_t *tokens
 pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits, void *user) {
   REQUIRE(session && (tokens || !n), "session or tokens is NULL");
   return public_status(pm_session_eval(session->session, tokens, n, all_logits, user));
+}
+
+pumice_status pumice_eval_parts(pumice_part *parts, size_t n_part) {
+  REQUIRE(parts || !n_part, "parts is NULL");
+  if (!n_part) return PUMICE_OK;
+  for (size_t i = 0; i < n_part; i++) REQUIRE(parts[i].session && (parts[i].tokens || !parts[i].n), "a session or its tokens is NULL");
+  pumice_model *m = parts->session->model;
+  REQUIRE(n_part <= m->engine->kv.n_session, "there are more parts than sessions");
+  for (size_t i = 0; i < n_part; i++) m->parts[i] = (pm_part){parts[i].session->session, parts[i].tokens, parts[i].n};
+  pm_status status = pm_session_eval_parts(m->parts, n_part);
+  for (size_t i = 0; i < n_part; i++) parts[i].n_done = m->parts[i].n_done, parts[i].status = public_status(m->parts[i].status);
+  return public_status(status);
 }
 
 size_t pumice_session_length(const pumice_session *session) { return session->session->length; }

@@ -286,6 +286,22 @@ typedef void pumice_logits_fn(void *user, size_t index, const float *logits);
 PUMICE_API pumice_status pumice_session_eval(pumice_session *session, const int32_t *tokens, size_t n, pumice_logits_fn *all_logits,
                                              void *user);
 
+// What one session gets of a call for several.
+typedef struct pumice_part {
+  pumice_session *session;
+  const int32_t *tokens;
+  size_t n;
+  size_t n_done;         // out: tokens that the session has taken
+  pumice_status status;  // out
+} pumice_part;
+
+// Appends tokens[n] to each part's session, as pumice_session_eval does, in steps that the sessions share: weights are read once for all
+// rows of a step, of which there are at most pumice_model_options.n_batch. Rows go into steps in the order of the parts, so single tokens
+// come before pieces of prompts. All sessions are of one model, none twice; a wrong argument fails the call before anything is evaluated.
+// A session that is cancelled stops within one step, alone: its part has ERR_CANCELLED, the others go on. A step that fails ends the parts
+// that are not whole yet. Returns the first part's status that is not OK. With pumice_model_options.deterministic no steps are shared.
+PUMICE_API pumice_status pumice_eval_parts(pumice_part *parts, size_t n_part);
+
 PUMICE_API size_t pumice_session_length(const pumice_session *session);
 PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);   // keeps the first `length` tokens
 PUMICE_API const float *pumice_session_logits(const pumice_session *session);             // [n_vocab] after the last token; NULL if none

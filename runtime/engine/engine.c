@@ -70,16 +70,20 @@ void pm_engine_close(pm_engine *e) {
   pm_free(e);
 }
 
-pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want) {
+void pm_engine_begin_step(pm_engine *e) { e->n_row = e->n_logit = 0; }
+
+void pm_engine_append_rows(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want) {
   const pm_rope_table *rope = &e->model.config.rope;
-  for (uint32_t i = 0; i < n; i++) {
-    e->rows[i] = (pm_row){.token = (uint32_t)tokens[i], .pos = pos + i, .base = base};
-    e->logit_row[i] = want == PM_WANT_LAST ? n - 1 : i;
-    pm_rope_fill(rope, pos + i, e->rope + (size_t)i * 2 * rope->n_pair);
+  for (uint32_t i = 0; i < n; i++, e->n_row++) {
+    e->rows[e->n_row] = (pm_row){.token = (uint32_t)tokens[i], .pos = pos + i, .base = base};
+    if (want == PM_WANT_ALL || (want == PM_WANT_LAST && i + 1 == n)) e->logit_row[e->n_logit++] = e->n_row;
+    pm_rope_fill(rope, pos + i, e->rope + (size_t)e->n_row * 2 * rope->n_pair);
   }
-  uint32_t n_logit = want == PM_WANT_NOTHING ? 0 : want == PM_WANT_LAST ? 1 : n;
-  pm_step step = {.n_row = n, .n_logit = n_logit, .rows = e->rows, .logit_row = e->logit_row, .rope = e->rope};
+}
+
+pm_status pm_engine_run_step(pm_engine *e) {
+  pm_step step = {.n_row = e->n_row, .n_logit = e->n_logit, .rows = e->rows, .logit_row = e->logit_row, .rope = e->rope};
   if (e->experts) return pm_experts_run(e->experts, e->backend, &step);
   PM_TRY(e->backend->ops->run(e->backend, &step));
-  return e->trace ? pm_use_trace_step(e->trace, e->backend, n) : PM_OK;
+  return e->trace ? pm_use_trace_step(e->trace, e->backend, e->n_row) : PM_OK;
 }

@@ -52,6 +52,7 @@ typedef struct pm_engine {
   pm_row *rows;          // the step being filled
   uint32_t *logit_row;
   float *rope;
+  uint32_t n_row, n_logit;
 } pm_engine;
 
 pm_status pm_engine_open(const char *path, const pm_engine_desc *desc, pm_engine **out) PM_MUST_USE;
@@ -62,8 +63,12 @@ pm_status pm_engine_load_backend(pm_engine *e, const pm_engine_desc *desc) PM_MU
 
 typedef enum pm_want { PM_WANT_NOTHING, PM_WANT_LAST, PM_WANT_ALL } pm_want;
 
-// Runs one step of `n` tokens of one sequence, the first at position pos; its cache range begins at cell `base`.
-// n <= max_rows, and n <= max_logits with PM_WANT_ALL. Afterwards the backend's logits are those that were wanted. Allocates nothing.
-pm_status pm_engine_step(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want) PM_MUST_USE;
+// A step is filled with rows of one sequence or of several, then run. In all at most max_rows, and max_logits whose logits are wanted.
+// Allocates nothing.
+void pm_engine_begin_step(pm_engine *e);
+// n tokens of a sequence whose cache range begins at cell `base`, the first at position pos. Once per sequence and step.
+void pm_engine_append_rows(pm_engine *e, uint32_t base, uint32_t pos, const int32_t *tokens, uint32_t n, pm_want want);
+// Afterwards the backend's logits are those that were wanted, in the order of the rows.
+pm_status pm_engine_run_step(pm_engine *e) PM_MUST_USE;
 
 #endif

@@ -40,26 +40,17 @@ static pm_status check_tokens(const pm_session *s, const int32_t *tokens, size_t
   return PM_OK;
 }
 
-// One step; keeps logits for the caller's callback or for the session.
-static pm_status eval_chunk(pm_session *s, const int32_t *tokens, uint32_t n, size_t first, bool last, pm_logits_fn *all, void *user) {
-  pm_engine *e = s->engine;
-  PM_TRY(pm_engine_step(e, s->base, s->length, tokens, n, all ? PM_WANT_ALL : last ? PM_WANT_LAST : PM_WANT_NOTHING));
-  memcpy(s->tokens + s->length, tokens, n * sizeof *tokens);
-  s->length += n;
-  uint32_t n_vocab = e->model.config.n_vocab, n_logit = all ? n : last ? 1 : 0;
-  if (!n_logit) return PM_OK;
-  const float *logits = e->backend->ops->logits(e->backend);
-  for (uint32_t i = 0; all && i < n; i++) all(user, first + i, logits + (size_t)i * n_vocab);
-  if (last) {
-    memcpy(s->logits, logits + (size_t)(n_logit - 1) * n_vocab, n_vocab * sizeof *logits);
-    s->has_logits = true;
-  }
-  return PM_OK;
-}
+// ---- steps ----
 
-// Rows of the next step. Kernels for few rows sum in another order than those for many. Where results must not depend on how much fits,
-// they must not depend on how a text is cut into steps of the size that fits (17 rows or more): it is cut into steps of many rows, or of
-// one if it is short, which also need the fewest experts at a time.
+// Who receives the logits of every token of a part that is alone.
+typedef struct receiver {
+  pm_logits_fn *fn;  // NULL: only those of each part's last token are wanted
+  void *user;
+} receiver;
+
+// Rows of a part in the next step. Kernels for few rows sum in another order than those for many. Where results must not depend on how
+// much fits, they must not depend on how a text is cut into steps of the size that fits (17 rows or more): it is cut into steps of many
+// rows, or of one if it is short, which also need the fewest experts at a time.
 static uint32_t next_rows(const pm_engine *e, size_t left, size_t most) {
   enum { MANY = PM_EXPERT_FEW_ROWS + 1 };
   size_t n = left < most ? left : most;
@@ -69,21 +60,107 @@ static uint32_t next_rows(const pm_engine *e, size_t left, size_t most) {
   return (uint32_t)(leaves_few && left >= 2 * MANY ? left - MANY : n);
 }
 
+static bool is_open(const pm_part *p) { return p->status == PM_OK && p->n_done < p->n; }
+
+// Appends rows of open parts, in order, until the step is full.
+static void fill_step(pm_engine *e, pm_part *parts, size_t n_part, bool all) {
+  const pm_program *program = &e->program;
+  uint32_t most = all ? program->max_logits : program->max_rows;
+  pm_engine_begin_step(e);
+  for (pm_part *p = parts; p < parts + n_part; p++) {
+    pm_session *s = p->session;
+    p->n_now = 0;
+    if (!is_open(p) || e->n_row == most || e->n_logit == program->max_logits) continue;
+    if (e->stream_only && e->n_row) continue;  // a part's results must not depend on its company either
+    if (atomic_exchange(&s->cancel, false)) {
+      p->status = pm_fail(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", p->n_done, p->n);
+      continue;
+    }
+    p->n_now = next_rows(e, p->n - p->n_done, most - e->n_row);
+    bool last = p->n_done + p->n_now == p->n;
+    s->has_logits = false;
+    pm_engine_append_rows(e, s->base, s->length, p->tokens + p->n_done, p->n_now,
+                          all    ? PM_WANT_ALL
+                          : last ? PM_WANT_LAST
+                                 : PM_WANT_NOTHING);
+  }
+}
+
+// What the step has done to a part; `logits` are the part's.
+static void take_step(pm_part *p, const float *logits, uint32_t n_logit, const receiver *r) {
+  pm_session *s = p->session;
+  uint32_t n_vocab = s->engine->model.config.n_vocab;
+  memcpy(s->tokens + s->length, p->tokens + p->n_done, p->n_now * sizeof *p->tokens);
+  s->length += p->n_now;
+  for (uint32_t i = 0; r->fn && i < p->n_now; i++) r->fn(r->user, p->n_done + i, logits + (size_t)i * n_vocab);
+  p->n_done += p->n_now;
+  if (p->n_done < p->n) return;
+  memcpy(s->logits, logits + (size_t)(n_logit - 1) * n_vocab, n_vocab * sizeof *logits);
+  s->has_logits = true;
+}
+
+// One step for parts of one engine, at least one of them open.
+static pm_status run_step(pm_engine *e, pm_part *parts, size_t n_part, const receiver *r) {
+  fill_step(e, parts, n_part, r->fn);
+  if (!e->n_row) return PM_OK;
+  PM_TRY(pm_engine_run_step(e));
+  const float *logits = e->n_logit ? e->backend->ops->logits(e->backend) : NULL;
+  for (pm_part *p = parts; p < parts + n_part; p++) {
+    if (!p->n_now) continue;
+    uint32_t n_logit = r->fn ? p->n_now : p->n_done + p->n_now == p->n;
+    take_step(p, logits, n_logit, r);
+    if (logits) logits += (size_t)n_logit * e->model.config.n_vocab;
+  }
+  return PM_OK;
+}
+
 pm_status pm_session_eval(pm_session *s, const int32_t *tokens, size_t n, pm_logits_fn *all, void *user) {
   PM_TRY(check_tokens(s, tokens, n));
-  const pm_program *p = &s->engine->program;
-  size_t chunk = all ? p->max_logits : p->max_rows;
-  for (size_t i = 0; i < n;) {
-    if (atomic_exchange(&s->cancel, false)) PM_FAIL(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", i, n);
-    if (s->progress && n > chunk && !s->progress(s->user, (float)i / (float)n))
-      PM_FAIL(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", i, n);
-    uint32_t k = next_rows(s->engine, n - i, chunk);
-    s->has_logits = false;
-    PM_TRY(eval_chunk(s, tokens + i, k, i, i + k == n, all, user));
-    i += k;
+  const pm_program *program = &s->engine->program;
+  pm_part p = {.session = s, .tokens = tokens, .n = n};
+  receiver r = {all, user};
+  bool tells = s->progress && n > (all ? program->max_logits : program->max_rows);
+  while (is_open(&p)) {
+    if (tells && !s->progress(s->user, (float)p.n_done / (float)n))
+      PM_FAIL(PM_ERR_CANCELLED, "stopped after %zu of %zu tokens", p.n_done, n);
+    PM_TRY(run_step(s->engine, &p, 1, &r));
   }
-  if (s->progress && n > chunk) s->progress(s->user, 1);
+  if (tells && p.status == PM_OK) s->progress(s->user, 1);
+  return p.status;
+}
+
+// ---- several sessions ----
+
+static pm_status check_parts(const pm_part *parts, size_t n_part) {
+  const pm_engine *e = parts->session->engine;
+  for (size_t i = 0; i < n_part; i++) {
+    const pm_part *p = &parts[i];
+    if (p->session->engine != e) PM_FAIL(PM_ERR_ARGUMENT, "part %zu is a session of another model than part 0", i);
+    for (size_t k = 0; k < i; k++)
+      if (parts[k].session == p->session) PM_FAIL(PM_ERR_ARGUMENT, "parts %zu and %zu are the same session", k, i);
+    pm_status status = check_tokens(p->session, p->tokens, p->n);
+    if (status) return pm_fail_prefix(status, "part %zu", i);
+  }
   return PM_OK;
+}
+
+pm_status pm_session_eval_parts(pm_part *parts, size_t n_part) {
+  static const receiver nobody = {0};
+  for (pm_part *p = parts; p < parts + n_part; p++) p->n_done = 0, p->status = PM_OK;
+  if (!n_part) return PM_OK;
+  PM_TRY(check_parts(parts, n_part));
+  pm_status status = PM_OK, first = PM_OK;
+  size_t n_open;
+  do {
+    n_open = 0;
+    for (const pm_part *p = parts; p < parts + n_part; p++) n_open += is_open(p);
+    if (n_open) status = run_step(parts->session->engine, parts, n_part, &nobody);
+  } while (n_open && !status);
+  for (pm_part *p = parts; p < parts + n_part; p++) {
+    if (status && is_open(p)) p->status = status;
+    if (!first) first = p->status;
+  }
+  return first;
 }
 
 pm_status pm_session_rewind(pm_session *s, size_t length) {

@@ -28,6 +28,21 @@ typedef void pm_logits_fn(void *user, size_t index, const float *logits);
 // Appends and evaluates tokens in steps of at most max_rows. After a failure the session holds what was evaluated.
 pm_status pm_session_eval(pm_session *s, const int32_t *tokens, size_t n, pm_logits_fn *all, void *user) PM_MUST_USE;
 
+// What one session gets of a call for several.
+typedef struct pm_part {
+  pm_session *session;
+  const int32_t *tokens;
+  size_t n;
+  size_t n_done;     // out: tokens that the session has taken
+  pm_status status;  // out
+  uint32_t n_now;    // rows of the running step
+} pm_part;
+
+// Appends tokens to several sessions of one engine, whose rows share steps, in the order of the parts. An argument that is wrong fails the
+// call before anything is evaluated. A session that is cancelled stops alone. A step that fails stops all. Returns the first status that
+// is not PM_OK.
+pm_status pm_session_eval_parts(pm_part *parts, size_t n_part) PM_MUST_USE;
+
 // Makes the session hold exactly `tokens`, evaluating only what differs from what it holds.
 pm_status pm_session_sync(pm_session *s, const int32_t *tokens, size_t n, size_t *n_reused) PM_MUST_USE;
 
