@@ -76,7 +76,7 @@ static void mla_cache(pm_cpu_reference *r, const pm_op_mla_cache *a, const pm_st
     const float *x = pm_cpu_at(&a->x, i, 0);
     norm_row(x, a->weight->host, a->eps, a->n_latent, r->row[0]);
     rotate(x + a->n_latent, s->rope + (size_t)i * r->program->n_rope, a->x.n - a->n_latent, r->row[0] + a->n_latent);
-    pm_format_get(a->kv->type)->encode(r->row[0], pm_cpu_cell(a->kv, s->rows[i].base + s->rows[i].pos), a->x.n);
+    pm_format_get(a->kv->type)->encode(r->row[0], NULL, pm_cpu_cell(a->kv, s->rows[i].base + s->rows[i].pos), a->x.n);
   }
 }
 

@@ -249,7 +249,7 @@ static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, cons
       pm_format_get((pm_type)t->type)->decode(first + row_bytes * d, row, c->n_latent);
       for (uint32_t r = 0; r < c->n_latent; r++) turned[(size_t)r * c->n_nope + d] = row[r];
     }
-    pm_format_get(type)->encode(turned, made + pm_format_bytes(type, slab * h), slab);
+    pm_format_get(type)->encode(turned, NULL, made + pm_format_bytes(type, slab * h), slab);
   }
   bool ok = made && row && turned;
   pm_free(row);

@@ -5,11 +5,9 @@
 
 enum { BLOCK = 32 };
 
-// Value of the largest magnitude, with its sign: divided by the most negative integer it makes a scale that hits it exactly.
-static float extreme(const float *x) {
+static float largest_magnitude(const float *x) {
   float most = 0;
-  for (int k = 0; k < BLOCK; k++)
-    if (x[k] * x[k] > most * most) most = x[k];
+  for (int k = 0; k < BLOCK; k++) most = fmaxf(most, fabsf(x[k]));
   return most;
 }
 
@@ -30,15 +28,10 @@ static void random_min_blocks(pm_rng *rng, float deviation, float rms, float mea
   }
 }
 
-// Such that a block's range maps to 0 .. q_max; writes the first 4 bytes of b.
-typedef struct range {
-  float d, m;
-} range;
-
-static range choose_range(const float *x, int q_max, uint8_t *b) {
-  float lo = x[0], hi = x[0];
-  for (int k = 1; k < BLOCK; k++) lo = x[k] < lo ? x[k] : lo, hi = x[k] > hi ? x[k] : hi;
-  return (range){pm_quant_put_f16(b, (hi - lo) / (float)q_max), pm_quant_put_f16(b + 2, lo)};
+// The best scale and minimum for integers 0 .. q_max; writes the first 4 bytes of b.
+static pm_fit_line put_line(const float *x, const float *w, int q_max, uint8_t *b) {
+  pm_fit_line line = pm_fit_range(x, w, BLOCK, q_max, INFINITY);
+  return (pm_fit_line){pm_quant_put_f16(b, line.step), pm_quant_put_f16(b + 2, line.low)};
 }
 
 // ---- Q4_0: d @0, nibbles @2; value = d * (q - 8) ----
@@ -54,16 +47,16 @@ void pm_quant_decode_Q4_0(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q4_0(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 18) {
-    float d = pm_quant_put_f16(b, extreme(src + i) / -8);
-    for (int k = 0; k < 16; k++) {
-      int lo = pm_quant_round(src[i + k], d, -8, 7) + 8, hi = pm_quant_round(src[i + k + 16], d, -8, 7) + 8;
-      b[2 + k] = (uint8_t)(lo | hi << 4);
-    }
+static void encode_Q4_0(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = -8, .hi = 7};
+  float d = pm_quant_put_f16(b, pm_fit_scale(&levels, x, w, BLOCK));
+  for (int k = 0; k < 16; k++) {
+    int lo = (int)pm_fit_level(&levels, x[k], d) + 8, hi = (int)pm_fit_level(&levels, x[k + 16], d) + 8;
+    b[2 + k] = (uint8_t)(lo | hi << 4);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q4_0, BLOCK, 18)
 
 void pm_quant_random_Q4_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 4.637f, dst, n / BLOCK, 18); }
 
@@ -80,16 +73,16 @@ void pm_quant_decode_Q4_1(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q4_1(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 20) {
-    range r = choose_range(src + i, 15, b);
-    for (int k = 0; k < 16; k++) {
-      int lo = pm_quant_round(src[i + k] - r.m, r.d, 0, 15), hi = pm_quant_round(src[i + k + 16] - r.m, r.d, 0, 15);
-      b[4 + k] = (uint8_t)(lo | hi << 4);
-    }
+static void encode_Q4_1(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = 0, .hi = 15};
+  pm_fit_line r = put_line(x, w, 15, b);
+  for (int k = 0; k < 16; k++) {
+    int lo = (int)pm_fit_level(&levels, x[k] - r.low, r.step), hi = (int)pm_fit_level(&levels, x[k + 16] - r.low, r.step);
+    b[4 + k] = (uint8_t)(lo | hi << 4);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q4_1, BLOCK, 20)
 
 void pm_quant_random_Q4_1(pm_rng *rng, float deviation, void *dst, size_t n) {
   random_min_blocks(rng, deviation, 4.61f, 7.5f, dst, n / BLOCK, 20);
@@ -110,18 +103,18 @@ void pm_quant_decode_Q5_0(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q5_0(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 22) {
-    float d = pm_quant_put_f16(b, extreme(src + i) / -16);
-    memset(b + 2, 0, 20);
-    for (int k = 0; k < BLOCK; k++) {
-      int q = pm_quant_round(src[i + k], d, -16, 15) + 16;
-      b[6 + k % 16] |= (uint8_t)((q & 15) << (k < 16 ? 0 : 4));
-      b[2 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
-    }
+static void encode_Q5_0(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = -16, .hi = 15};
+  float d = pm_quant_put_f16(b, pm_fit_scale(&levels, x, w, BLOCK));
+  memset(b + 2, 0, 20);
+  for (int k = 0; k < BLOCK; k++) {
+    int q = (int)pm_fit_level(&levels, x[k], d) + 16;
+    b[6 + k % 16] |= (uint8_t)((q & 15) << k / 16 * 4);
+    b[2 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q5_0, BLOCK, 22)
 
 void pm_quant_random_Q5_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 9.247f, dst, n / BLOCK, 22); }
 
@@ -138,18 +131,18 @@ void pm_quant_decode_Q5_1(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q5_1(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 24) {
-    range r = choose_range(src + i, 31, b);
-    memset(b + 4, 0, 20);
-    for (int k = 0; k < BLOCK; k++) {
-      int q = pm_quant_round(src[i + k] - r.m, r.d, 0, 31);
-      b[8 + k % 16] |= (uint8_t)((q & 15) << (k < 16 ? 0 : 4));
-      b[4 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
-    }
+static void encode_Q5_1(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = 0, .hi = 31};
+  pm_fit_line r = put_line(x, w, 31, b);
+  memset(b + 4, 0, 20);
+  for (int k = 0; k < BLOCK; k++) {
+    int q = (int)pm_fit_level(&levels, x[k] - r.low, r.step);
+    b[8 + k % 16] |= (uint8_t)((q & 15) << k / 16 * 4);
+    b[4 + k / 8] |= (uint8_t)(q >> 4 << k % 8);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q5_1, BLOCK, 24)
 
 void pm_quant_random_Q5_1(pm_rng *rng, float deviation, void *dst, size_t n) {
   random_min_blocks(rng, deviation, 9.233f, 15.5f, dst, n / BLOCK, 24);
@@ -165,12 +158,13 @@ void pm_quant_decode_Q8_0(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q8_0(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 34) {
-    float most = extreme(src + i), d = pm_quant_put_f16(b, (most < 0 ? -most : most) / 127);
-    for (int k = 0; k < BLOCK; k++) b[2 + k] = (uint8_t)pm_quant_round(src[i + k], d, -127, 127);
-  }
+static void encode_Q8_0(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = -127, .hi = 127};
+  (void)w;  // nothing is cut, so no value gains from another's loss
+  float d = pm_quant_put_f16(b, largest_magnitude(x) / 127);
+  for (int k = 0; k < BLOCK; k++) b[2 + k] = (uint8_t)(int)pm_fit_level(&levels, x[k], d);
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q8_0, BLOCK, 34)
 
 void pm_quant_random_Q8_0(pm_rng *rng, float deviation, void *dst, size_t n) { random_blocks(rng, deviation, 73.9f, dst, n / BLOCK, 34); }

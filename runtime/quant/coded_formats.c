@@ -1,6 +1,4 @@
 // IQ4_NL, IQ4_XS, MXFP4, NVFP4: four bits stand for one of sixteen numbers.
-#include <math.h>
-
 #include "format_rows.h"
 
 static const int8_t iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
@@ -16,10 +14,33 @@ static int nearest(const int8_t *codes, float x, float scale) {
   return best;
 }
 
-static float extreme(const float *x, int n) {
+// The code nearest to v at index floor(2 (v + 128)): midpoints between codes are whole or half numbers.
+#define NEAREST(i)       \
+  ((i) < 25    ? -127.0f \
+   : (i) < 69  ? -104.0f \
+   : (i) < 108 ? -83.0f  \
+   : (i) < 142 ? -65.0f  \
+   : (i) < 172 ? -49.0f  \
+   : (i) < 199 ? -35.0f  \
+   : (i) < 224 ? -22.0f  \
+   : (i) < 247 ? -10.0f  \
+   : (i) < 270 ? 1.0f    \
+   : (i) < 294 ? 13.0f   \
+   : (i) < 319 ? 25.0f   \
+   : (i) < 347 ? 38.0f   \
+   : (i) < 378 ? 53.0f   \
+   : (i) < 414 ? 69.0f   \
+   : (i) < 458 ? 89.0f   \
+               : 113.0f)
+#define X8(i) \
+  NEAREST(i), NEAREST((i) + 1), NEAREST((i) + 2), NEAREST((i) + 3), NEAREST((i) + 4), NEAREST((i) + 5), NEAREST((i) + 6), NEAREST((i) + 7)
+#define X64(i) X8(i), X8((i) + 8), X8((i) + 16), X8((i) + 24), X8((i) + 32), X8((i) + 40), X8((i) + 48), X8((i) + 56)
+static const float iq4_nearest[PM_FIT_CODES] = {X64(0), X64(64), X64(128), X64(192), X64(256), X64(320), X64(384), X64(448)};
+static const pm_fit_levels iq4_levels = {.lo = -127, .hi = 113, .codes = iq4_nearest};
+
+static float largest_magnitude(const float *x, int n) {
   float most = 0;
-  for (int k = 0; k < n; k++)
-    if (x[k] * x[k] > most * most) most = x[k];
+  for (int k = 0; k < n; k++) most = fmaxf(most, fabsf(x[k]));
   return most;
 }
 
@@ -39,10 +60,11 @@ void pm_quant_decode_IQ4_NL(const void *src, float *dst, size_t n) {
   for (size_t i = 0; i < n; i += 32, b += 18) get_half_split(iq4, b + 2, pm_quant_get_f16(b), dst + i);
 }
 
-void pm_quant_encode_IQ4_NL(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += 32, b += 18) put_half_split(iq4, b + 2, pm_quant_put_f16(b, extreme(src + i, 32) / -127), src + i);
+static void encode_IQ4_NL(const float *x, const float *w, uint8_t *b) {
+  put_half_split(iq4, b + 2, pm_quant_put_f16(b, pm_fit_scale(&iq4_levels, x, w, 32)), x);
 }
+
+PM_QUANT_ENCODE_BLOCKS(IQ4_NL, 32, 18)
 
 void pm_quant_random_IQ4_NL(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;
@@ -63,20 +85,18 @@ void pm_quant_decode_IQ4_XS(const void *src, float *dst, size_t n) {
     for (int g = 0; g < 8; g++) get_half_split(iq4, b + 8 + 16 * g, pm_quant_get_f16(b) * (float)(get_scale(b, g) - 32), dst + i + 32 * g);
 }
 
-void pm_quant_encode_IQ4_XS(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += 256, b += 136) {
-    float d = pm_quant_put_f16(b, extreme(src + i, 256) / (127 * 32));
-    memset(b + 2, 0, 6);
-    for (int g = 0; g < 8; g++) {
-      const float *x = src + i + 32 * g;
-      int scale = pm_quant_round(extreme(x, 32) / -127, d, -32, 31) + 32;
-      b[4 + g / 2] |= (uint8_t)((scale & 15) << g % 2 * 4);
-      b[2 + g / 4] |= (uint8_t)(scale >> 4 << g % 4 * 2);
-      put_half_split(iq4, b + 8 + 16 * g, d * (float)(scale - 32), x);
-    }
+static void encode_IQ4_XS(const float *x, const float *w, uint8_t *b) {
+  int scale[8];
+  float d = pm_quant_put_f16(b, pm_fit_groups(&iq4_levels, x, w, 8, -32, 31, scale));
+  memset(b + 2, 0, 6);
+  for (int g = 0; g < 8; g++) {
+    b[4 + g / 2] |= (uint8_t)(((scale[g] + 32) & 15) << g % 2 * 4);
+    b[2 + g / 4] |= (uint8_t)((scale[g] + 32) >> 4 << g % 4 * 2);
+    put_half_split(iq4, b + 8 + 16 * g, d * (float)scale[g], x + 32 * g);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(IQ4_XS, 256, 136)
 
 void pm_quant_random_IQ4_XS(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;
@@ -109,15 +129,27 @@ void pm_quant_decode_MXFP4(const void *src, float *dst, size_t n) {
   for (size_t i = 0; i < n; i += 32, b += 17) get_half_split(fp4, b + 1, power_of(b[0]), dst + i);
 }
 
-// The largest magnitude lies within the range of the codes or less than half a step above.
-void pm_quant_encode_MXFP4(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += 32, b += 17) {
-    float most = extreme(src + i, 32);
-    b[0] = (uint8_t)(scale_below(power_of, (most < 0 ? -most : most) / 14, 254) + (most != 0));
-    put_half_split(fp4, b + 1, power_of(b[0]), src + i);
+// The one of a row of scales with the least error, at most `reach` from `near`.
+static int best_scale(float (*scale)(int), int near, int reach, int last, const float *x, const float *w, int n) {
+  int first = near > reach ? near - reach : 0, best = first;
+  float least = INFINITY;
+  for (int i = first; i <= near + reach && i <= last; i++) {
+    float error = 0;
+    for (int k = 0; k < n; k++) {
+      float e = x[k] - scale(i) * fp4[nearest(fp4, x[k], scale(i))];
+      error += w[k] * e * e;
+    }
+    if (error < least) least = error, best = i;
   }
+  return best;
 }
+
+static void encode_MXFP4(const float *x, const float *w, uint8_t *b) {
+  b[0] = (uint8_t)best_scale(power_of, scale_below(power_of, largest_magnitude(x, 32) / 12, 254), 1, 254, x, w, 32);
+  put_half_split(fp4, b + 1, power_of(b[0]), x);
+}
+
+PM_QUANT_ENCODE_BLOCKS(MXFP4, 32, 17)
 
 void pm_quant_random_MXFP4(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;
@@ -148,18 +180,16 @@ void pm_quant_decode_NVFP4(const void *src, float *dst, size_t n) {
     }
 }
 
-void pm_quant_encode_NVFP4(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += 64, b += 36)
-    for (int g = 0; g < 4; g++) {
-      const float *x = src + i + 16 * g;
-      float most = extreme(x, 16) / 12, wanted = most < 0 ? -most : most;
-      int below = scale_below(half_e4m3, wanted, 126);
-      b[g] = (uint8_t)(below + (wanted - half_e4m3(below) > half_e4m3(below + 1) - wanted));
-      for (int k = 0; k < 8; k++)
-        b[4 + 8 * g + k] = (uint8_t)(nearest(fp4, x[k], half_e4m3(b[g])) | nearest(fp4, x[k + 8], half_e4m3(b[g])) << 4);
-    }
+static void encode_NVFP4(const float *src, const float *w, uint8_t *b) {
+  for (int g = 0; g < 4; g++) {
+    const float *x = src + 16 * g;
+    b[g] = (uint8_t)best_scale(half_e4m3, scale_below(half_e4m3, largest_magnitude(x, 16) / 12, 126), 4, 126, x, w + 16 * g, 16);
+    for (int k = 0; k < 8; k++)
+      b[4 + 8 * g + k] = (uint8_t)(nearest(fp4, x[k], half_e4m3(b[g])) | nearest(fp4, x[k + 8], half_e4m3(b[g])) << 4);
+  }
 }
+
+PM_QUANT_ENCODE_BLOCKS(NVFP4, 64, 36)
 
 void pm_quant_random_NVFP4(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;

@@ -2,12 +2,12 @@
 #ifndef PM_FORMAT_ROWS_H
 #define PM_FORMAT_ROWS_H
 
+#include "fit.h"
 #include "formats.h"
-#include "half.h"
 
-#define PM_FORMAT(name, id, elements, bytes)                          \
-  void pm_quant_decode_##name(const void *src, float *dst, size_t n); \
-  void pm_quant_encode_##name(const float *src, void *dst, size_t n); \
+#define PM_FORMAT(name, id, elements, bytes)                                               \
+  void pm_quant_decode_##name(const void *src, float *dst, size_t n);                      \
+  void pm_quant_encode_##name(const float *src, const float *weight, void *dst, size_t n); \
   void pm_quant_random_##name(pm_rng *rng, float deviation, void *dst, size_t n);
 #define PM_FORMAT_SIZED(name, id, elements, bytes)
 #include "formats.def"
@@ -16,19 +16,22 @@
 
 static inline float pm_quant_get_f16(const uint8_t *b) { return pm_f16_to_f32((uint16_t)(b[0] | b[1] << 8)); }
 
-// Stores `f` as a half and returns what was stored: quantizers must divide by the scale that a reader will see.
+// Stores `f` as a finite half and returns what was stored: quantizers must divide by the scale that a reader will see.
 static inline float pm_quant_put_f16(uint8_t *b, float f) {
-  uint16_t h = pm_f32_to_f16(f);
+  float stored = pm_fit_half(f);
+  uint16_t h = pm_f32_to_f16(stored);
   b[0] = (uint8_t)h, b[1] = (uint8_t)(h >> 8);
-  return pm_f16_to_f32(h);
+  return stored;
 }
 
-// round(x / step) in [lo, hi], ties away from zero; 0 (clamped) where step is 0.
-static inline int pm_quant_round(float x, float step, int lo, int hi) {
-  float q = step != 0 ? x / step : 0;
-  q = q < (float)lo ? (float)lo : q > (float)hi ? (float)hi : q;
-  return (int)(q < 0 ? q - 0.5f : q + 0.5f);
-}
+// The encoder of a format from that of one block, encode_<name>(x, w, b): w are importances, of which some are above 0.
+#define PM_QUANT_ENCODE_BLOCKS(name, elements, bytes)                                        \
+  void pm_quant_encode_##name(const float *src, const float *weight, void *dst, size_t n) {  \
+    float ones[elements];                                                                    \
+    uint8_t *b = dst;                                                                        \
+    for (size_t i = 0; i < n; i += elements, b += bytes)                                     \
+      encode_##name(src + i, pm_fit_weights(weight ? weight + i : NULL, elements, ones), b); \
+  }
 
 static inline void pm_quant_random_bytes(pm_rng *rng, uint8_t *dst, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 8) {

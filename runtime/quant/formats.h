@@ -24,8 +24,9 @@ typedef struct pm_format {
   uint32_t block_elements;
   uint32_t block_bytes;
   // NULL in rows that are known by size only. n is a multiple of block_elements.
-  void (*decode)(const void *src, float *dst, size_t n);              // exact: every product and sum rounded once to f32
-  void (*encode)(const float *src, void *dst, size_t n);              // a plain round-to-nearest quantizer (min/max or absmax scales)
+  void (*decode)(const void *src, float *dst, size_t n);  // exact: every product and sum rounded once to f32
+  // The blocks whose error, weighted by the importance of each element, is about the least. weight NULL: all alike.
+  void (*encode)(const float *src, const float *weight, void *dst, size_t n);
   void (*random)(pm_rng *rng, float deviation, void *dst, size_t n);  // random valid blocks whose values have about that standard deviation
 } pm_format;
 

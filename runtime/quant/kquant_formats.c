@@ -31,31 +31,19 @@ static void put_scales(uint8_t *b, const group_scales *g) {
   }
 }
 
-// Scales and minima such that every group's range [min(0, smallest), largest] maps to 0 .. q_max; writes the first 16 bytes of b.
-static group_scales choose_scales(const float *x, int q_max, uint8_t *b) {
-  float step[8], low[8], most_step = 0, most_low = 0;
-  for (int s = 0; s < 8; s++) {
-    float lo = 0, hi = x[32 * s];
-    for (int k = 0; k < 32; k++) {
-      float v = x[32 * s + k];
-      lo = v < lo ? v : lo, hi = v > hi ? v : hi;
-    }
-    step[s] = hi > lo ? (hi - lo) / (float)q_max : 0, low[s] = -lo;
-    most_step = step[s] > most_step ? step[s] : most_step;
-    most_low = low[s] > most_low ? low[s] : most_low;
-  }
-  group_scales g = {.d = pm_quant_put_f16(b, most_step / 63), .dmin = pm_quant_put_f16(b + 2, most_low / 63)};
-  for (int s = 0; s < 8; s++) {
-    g.scale[s] = (uint8_t)pm_quant_round(step[s], g.d, 0, 63);
-    g.min[s] = (uint8_t)pm_quant_round(low[s], g.dmin, 0, 63);
-  }
+// The best scales and minima for integers 0 .. q_max; writes the first 16 bytes of b.
+static group_scales choose_scales(const float *x, const float *w, int q_max, uint8_t *b) {
+  pm_fit_lines f;
+  pm_fit_group_ranges(x, w, 8, q_max, 63, &f);
+  group_scales g = {.d = pm_quant_put_f16(b, f.d), .dmin = pm_quant_put_f16(b + 2, f.dmin)};
+  for (int s = 0; s < 8; s++) g.scale[s] = (uint8_t)f.scale[s], g.min[s] = (uint8_t)f.min[s];
   put_scales(b, &g);
   return g;
 }
 
 static int quantize(const group_scales *g, const float *x, int k, int q_max) {
   int s = k / 32;
-  return pm_quant_round(x[k] + g->dmin * g->min[s], g->d * g->scale[s], 0, q_max);
+  return (int)pm_fit_level(&(pm_fit_levels){.lo = 0, .hi = (float)q_max}, x[k] + g->dmin * g->min[s], g->d * g->scale[s]);
 }
 
 // Random scales, minima and integers; dmin = d * mean(q) centres the values. `rms` is their root mean square at d = 1.
@@ -81,14 +69,13 @@ void pm_quant_decode_Q4_K(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q4_K(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 144, src += BLOCK) {
-    group_scales g = choose_scales(src, 15, b);
-    memset(b + 16, 0, 128);
-    for (int k = 0; k < BLOCK; k++) b[16 + 32 * (k / 64) + k % 32] |= (uint8_t)(quantize(&g, src, k, 15) << (k % 64 < 32 ? 0 : 4));
-  }
+static void encode_Q4_K(const float *x, const float *w, uint8_t *b) {
+  group_scales g = choose_scales(x, w, 15, b);
+  memset(b + 16, 0, 128);
+  for (int k = 0; k < BLOCK; k++) b[16 + 32 * (k / 64) + k % 32] |= (uint8_t)(quantize(&g, x, k, 15) << (k % 64 < 32 ? 0 : 4));
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q4_K, BLOCK, 144)
 
 void pm_quant_random_Q4_K(pm_rng *rng, float deviation, void *dst, size_t n) {
   random_blocks(rng, deviation, 258.3f, 7.5f, dst, n / BLOCK, 144);
@@ -108,18 +95,17 @@ void pm_quant_decode_Q5_K(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_Q5_K(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 176, src += BLOCK) {
-    group_scales g = choose_scales(src, 31, b);
-    memset(b + 16, 0, 160);
-    for (int k = 0; k < BLOCK; k++) {
-      int q = quantize(&g, src, k, 31);
-      b[48 + 32 * (k / 64) + k % 32] |= (uint8_t)((q & 15) << (k % 64 < 32 ? 0 : 4));
-      b[16 + k % 32] |= (uint8_t)(q >> 4 << k / 32);
-    }
+static void encode_Q5_K(const float *x, const float *w, uint8_t *b) {
+  group_scales g = choose_scales(x, w, 31, b);
+  memset(b + 16, 0, 160);
+  for (int k = 0; k < BLOCK; k++) {
+    int q = quantize(&g, x, k, 31);
+    b[48 + 32 * (k / 64) + k % 32] |= (uint8_t)((q & 15) << (k % 64 < 32 ? 0 : 4));
+    b[16 + k % 32] |= (uint8_t)(q >> 4 << k / 32);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q5_K, BLOCK, 176)
 
 void pm_quant_random_Q5_K(pm_rng *rng, float deviation, void *dst, size_t n) {
   random_blocks(rng, deviation, 526.9f, 15.5f, dst, n / BLOCK, 176);
@@ -142,29 +128,21 @@ void pm_quant_decode_Q6_K(const void *src, float *dst, size_t n) {
   }
 }
 
-static float largest_magnitude(const float *x, int n) {
-  float most = 0;
-  for (int k = 0; k < n; k++) {
-    float m = x[k] < 0 ? -x[k] : x[k];
-    most = m > most ? m : most;
+static void encode_Q6_K(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = -32, .hi = 31};
+  int scale[16];
+  float d = pm_quant_put_f16(b + 208, pm_fit_groups(&levels, x, w, 16, -128, 127, scale));
+  memset(b, 0, 192);
+  for (int g = 0; g < 16; g++) b[192 + g] = (uint8_t)scale[g];
+  for (int k = 0; k < BLOCK; k++) {
+    int half = k / 128, g = k / 32 % 4, l = k % 32;
+    int q = (int)pm_fit_level(&levels, x[k], d * (float)scale[k / 16]) + 32;
+    b[64 * half + 32 * (g & 1) + l] |= (uint8_t)((q & 15) << (g < 2 ? 0 : 4));
+    b[128 + 32 * half + l] |= (uint8_t)(q >> 4 << 2 * g);
   }
-  return most;
 }
 
-void pm_quant_encode_Q6_K(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 210, src += BLOCK) {
-    memset(b, 0, 192);
-    float d = pm_quant_put_f16(b + 208, largest_magnitude(src, BLOCK) / (31 * 127));
-    for (int k = 0; k < BLOCK; k++) {
-      int group = k / 16, half = k / 128, g = k / 32 % 4, l = k % 32;
-      if (k % 16 == 0) b[192 + group] = (uint8_t)pm_quant_round(largest_magnitude(src + k, 16) / 31, d, 0, 127);
-      int q = pm_quant_round(src[k], d * (float)b[192 + group], -32, 31) + 32;
-      b[64 * half + 32 * (g & 1) + l] |= (uint8_t)((q & 15) << (g < 2 ? 0 : 4));
-      b[128 + 32 * half + l] |= (uint8_t)(q >> 4 << 2 * g);
-    }
-  }
-}
+PM_QUANT_ENCODE_BLOCKS(Q6_K, BLOCK, 210)
 
 void pm_quant_random_Q6_K(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;

@@ -18,24 +18,18 @@ void pm_quant_decode_Q2_K(const void *src, float *dst, size_t n) {
   }
 }
 
-// Every group's range [min(0, smallest), largest] maps to 0 .. 3.
-void pm_quant_encode_Q2_K(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 84, src += BLOCK) {
-    float step[16], low[16], most_step = 0, most_low = 0;
-    for (int g = 0; g < 16; g++) {
-      float lo = 0, hi = src[16 * g];
-      for (int k = 16 * g; k < 16 * g + 16; k++) lo = src[k] < lo ? src[k] : lo, hi = src[k] > hi ? src[k] : hi;
-      step[g] = hi > lo ? (hi - lo) / 3 : 0, low[g] = -lo;
-      most_step = step[g] > most_step ? step[g] : most_step, most_low = low[g] > most_low ? low[g] : most_low;
-    }
-    memset(b, 0, 80);
-    float d = pm_quant_put_f16(b + 80, most_step / 15), dmin = pm_quant_put_f16(b + 82, most_low / 15);
-    for (int g = 0; g < 16; g++) b[g] = (uint8_t)(pm_quant_round(step[g], d, 0, 15) | pm_quant_round(low[g], dmin, 0, 15) << 4);
-    for (int k = 0; k < BLOCK; k++)
-      put_pair(b + 16, k, pm_quant_round(src[k] + dmin * (float)(b[k / 16] >> 4), d * (float)(b[k / 16] & 15), 0, 3));
-  }
+static void encode_Q2_K(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = 0, .hi = 3};
+  pm_fit_lines f;
+  pm_fit_group_ranges(x, w, 16, 3, 15, &f);
+  memset(b, 0, 80);
+  for (int g = 0; g < 16; g++) b[g] = (uint8_t)(f.scale[g] | f.min[g] << 4);
+  float d = pm_quant_put_f16(b + 80, f.d), dmin = pm_quant_put_f16(b + 82, f.dmin);
+  for (int k = 0; k < BLOCK; k++)
+    put_pair(b + 16, k, (int)pm_fit_level(&levels, x[k] + dmin * (float)f.min[k / 16], d * (float)f.scale[k / 16]));
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q2_K, BLOCK, 84)
 
 // dmin = d * mean(q) centres the values: their root mean square is 13.87 at d = 1.
 void pm_quant_random_Q2_K(pm_rng *rng, float deviation, void *dst, size_t n) {
@@ -68,28 +62,20 @@ void pm_quant_decode_Q3_K(const void *src, float *dst, size_t n) {
   }
 }
 
-// A group's value of the largest magnitude becomes -4.
-void pm_quant_encode_Q3_K(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 110, src += BLOCK) {
-    float step[16], most = 0;
-    for (int g = 0; g < 16; g++) {
-      float extreme = 0;
-      for (int k = 16 * g; k < 16 * g + 16; k++)
-        if (src[k] * src[k] > extreme * extreme) extreme = src[k];
-      step[g] = extreme / -4;
-      most = step[g] * step[g] > most * most ? step[g] : most;
-    }
-    memset(b, 0, 108);
-    float d = pm_quant_put_f16(b + 108, most / -32);
-    for (int g = 0; g < 16; g++) put_scale(b + 96, g, pm_quant_round(step[g], d, -32, 31) + 32);
-    for (int k = 0; k < BLOCK; k++) {
-      int q = pm_quant_round(src[k], d * (float)(get_scale(b + 96, k / 16) - 32), -4, 3) + 4;
-      put_pair(b + 32, k, q & 3);
-      b[k % 32] |= (uint8_t)(q >> 2 << k / 32);
-    }
+static void encode_Q3_K(const float *x, const float *w, uint8_t *b) {
+  static const pm_fit_levels levels = {.lo = -4, .hi = 3};
+  int scale[16];
+  float d = pm_quant_put_f16(b + 108, pm_fit_groups(&levels, x, w, 16, -32, 31, scale));
+  memset(b, 0, 108);
+  for (int g = 0; g < 16; g++) put_scale(b + 96, g, scale[g] + 32);
+  for (int k = 0; k < BLOCK; k++) {
+    int q = (int)pm_fit_level(&levels, x[k], d * (float)scale[k / 16]) + 4;
+    put_pair(b + 32, k, q & 3);
+    b[k % 32] |= (uint8_t)(q >> 2 << k / 32);
   }
 }
+
+PM_QUANT_ENCODE_BLOCKS(Q3_K, BLOCK, 110)
 
 void pm_quant_random_Q3_K(pm_rng *rng, float deviation, void *dst, size_t n) {
   uint8_t *b = dst;

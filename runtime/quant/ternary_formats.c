@@ -5,12 +5,8 @@ enum { BLOCK = 256 };
 
 static const uint8_t powers[5] = {1, 3, 9, 27, 81};
 
-// Models for these formats are trained to three values: the largest magnitude is one of them.
-static float put_scale(const float *x, uint8_t *b) {
-  float most = 0;
-  for (int k = 0; k < BLOCK; k++) most = x[k] > most ? x[k] : -x[k] > most ? -x[k] : most;
-  return pm_quant_put_f16(b, most);
-}
+// Models for these formats are trained to three values, which a fit of the scale finds.
+static const pm_fit_levels levels = {.lo = -1, .hi = 1};
 
 static void random_blocks(pm_rng *rng, float deviation, float rms, uint8_t *b, size_t n_block, size_t block_bytes) {
   for (; n_block--; b += block_bytes) {
@@ -43,18 +39,17 @@ void pm_quant_decode_TQ1_0(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_TQ1_0(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 54, src += BLOCK) {
-    float d = put_scale(src, b + 52);
-    int whole[52] = {0};
-    for (int k = 0; k < BLOCK; k++) {
-      digit at = digit_of(k);
-      whole[at.byte] += (pm_quant_round(src[k], d, -1, 1) + 1) * powers[4 - at.n];
-    }
-    for (int k = 0; k < 52; k++) b[k] = (uint8_t)((whole[k] * 256 + 242) / 243);  // rounded up, so that truncation finds the digits
+static void encode_TQ1_0(const float *x, const float *w, uint8_t *b) {
+  float d = pm_quant_put_f16(b + 52, pm_fit_scale(&levels, x, w, BLOCK));
+  int whole[52] = {0};
+  for (int k = 0; k < BLOCK; k++) {
+    digit at = digit_of(k);
+    whole[at.byte] += ((int)pm_fit_level(&levels, x[k], d) + 1) * powers[4 - at.n];
   }
+  for (int k = 0; k < 52; k++) b[k] = (uint8_t)((whole[k] * 256 + 242) / 243);  // rounded up, so that truncation finds the digits
 }
+
+PM_QUANT_ENCODE_BLOCKS(TQ1_0, BLOCK, 54)
 
 void pm_quant_random_TQ1_0(pm_rng *rng, float deviation, void *dst, size_t n) {
   random_blocks(rng, deviation, 0.8149f, dst, n / BLOCK, 54);
@@ -70,14 +65,13 @@ void pm_quant_decode_TQ2_0(const void *src, float *dst, size_t n) {
   }
 }
 
-void pm_quant_encode_TQ2_0(const float *src, void *dst, size_t n) {
-  uint8_t *b = dst;
-  for (size_t i = 0; i < n; i += BLOCK, b += 66, src += BLOCK) {
-    float d = put_scale(src, b + 64);
-    memset(b, 0, 64);
-    for (int k = 0; k < BLOCK; k++) b[k / 128 * 32 + k % 32] |= (uint8_t)((pm_quant_round(src[k], d, -1, 1) + 1) << k % 128 / 32 * 2);
-  }
+static void encode_TQ2_0(const float *x, const float *w, uint8_t *b) {
+  float d = pm_quant_put_f16(b + 64, pm_fit_scale(&levels, x, w, BLOCK));
+  memset(b, 0, 64);
+  for (int k = 0; k < BLOCK; k++) b[k / 128 * 32 + k % 32] |= (uint8_t)(((int)pm_fit_level(&levels, x[k], d) + 1) << k % 128 / 32 * 2);
 }
+
+PM_QUANT_ENCODE_BLOCKS(TQ2_0, BLOCK, 66)
 
 // A pair of bits may be 3, and then means 2: no quantizer writes it, but every reader takes it alike.
 void pm_quant_random_TQ2_0(pm_rng *rng, float deviation, void *dst, size_t n) {
