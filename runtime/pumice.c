@@ -211,6 +211,7 @@ void pumice_model_get_info(const pumice_model *model, pumice_model_info *info) {
                          .n_expert = c->n_expert,
                          .n_expert_used = c->n_expert_used,
                          .n_thread = e->n_thread,
+                         .n_batch = e->program.max_rows,
                          .token_bos = pm_tokenizer_bos(e->tokenizer),
                          .token_eos = pm_tokenizer_eos(e->tokenizer),
                          .bytes_weights = use.weights,
@@ -550,6 +551,8 @@ pumice_status pumice_eval_parts(pumice_part *parts, size_t n_part) {
 }
 
 size_t pumice_session_length(const pumice_session *session) { return session->session->length; }
+
+const int32_t *pumice_session_tokens(const pumice_session *session) { return session->session->tokens; }
 
 pumice_status pumice_session_rewind(pumice_session *session, size_t length) {
   REQUIRE(session, "session is NULL");

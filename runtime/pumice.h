@@ -116,6 +116,7 @@ typedef struct pumice_model_info {
   uint32_t n_layer, n_ctx_train, n_ctx, n_vocab, d_model, n_expert, n_expert_used, n_thread;
   int32_t token_bos, token_eos;  // -1 if none
   uint64_t bytes_weights, bytes_weights_mapped, bytes_kv, bytes_scratch, bytes_staging;
+  uint32_t n_batch;  // rows of a step
 } pumice_model_info;
 
 typedef struct pumice_counters {  // since the model was opened
@@ -303,6 +304,7 @@ typedef struct pumice_part {
 PUMICE_API pumice_status pumice_eval_parts(pumice_part *parts, size_t n_part);
 
 PUMICE_API size_t pumice_session_length(const pumice_session *session);
+PUMICE_API const int32_t *pumice_session_tokens(const pumice_session *session);           // [length] that it holds, until it changes
 PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);   // keeps the first `length` tokens
 PUMICE_API const float *pumice_session_logits(const pumice_session *session);             // [n_vocab] after the last token; NULL if none
 PUMICE_API pumice_status pumice_session_save(pumice_session *session, const char *path);  // whole or not at all
