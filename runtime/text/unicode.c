@@ -36,6 +36,9 @@ bool pm_unicode_is_space(uint32_t c) {
          c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
+uint32_t pm_unicode_lower(uint32_t c) { return (uint32_t)utf8proc_tolower((utf8proc_int32_t)c); }
+uint32_t pm_unicode_upper(uint32_t c) { return (uint32_t)utf8proc_toupper((utf8proc_int32_t)c); }
+
 // Scripts.txt, Han, Unicode 15; utf8proc does not know scripts.
 static bool is_han(uint32_t c) {
   static const uint32_t ranges[][2] = {

@@ -37,4 +37,8 @@ static inline size_t pm_uchar_bytes(pm_uchar c) {
 
 bool pm_unicode_is_space(uint32_t code_point);
 
+// The simple mappings of the Unicode Character Database: one character to one.
+uint32_t pm_unicode_lower(uint32_t code_point);
+uint32_t pm_unicode_upper(uint32_t code_point);
+
 #endif
