@@ -575,39 +575,95 @@ void pumice_session_cancel(pumice_session *session) { atomic_store(&session->ses
 
 // ---- generation ----
 
-typedef struct receiver {
+struct pumice_answer {
+  pm_answer *answer;
   pumice_text_fn *text;
+  pumice_probs_fn *probs;
   void *user;
-} receiver;
+};
 
 static bool forward_text(void *user, bool thinking, const char *text, size_t bytes) {
-  const receiver *r = user;
-  return !r->text || r->text(r->user, thinking ? PUMICE_THINKING : PUMICE_TEXT, text, bytes);
+  const pumice_answer *a = user;
+  return !a->text || a->text(a->user, thinking ? PUMICE_THINKING : PUMICE_TEXT, text, bytes);
+}
+
+_Static_assert(sizeof(pumice_token_prob) == sizeof(pm_token_prob) && sizeof(pumice_bias) == sizeof(pm_bias), "shared structs");
+
+static void forward_probs(void *user, const pm_token_prob *chosen, const pm_token_prob *top, uint32_t n_top) {
+  const pumice_answer *a = user;
+  a->probs(a->user, (const pumice_token_prob *)chosen, (const pumice_token_prob *)top, n_top);
 }
 
 static float or_default(float value, float otherwise) { return value == 0 ? otherwise : value; }
 
+static pm_sampler_desc sampler_desc(const pumice_sampling *o) {
+  return (pm_sampler_desc){.greedy = o->greedy,
+                           .temperature = or_default(o->temperature, 0.8f),
+                           .top_k = o->top_k ? o->top_k : 40,
+                           .top_p = or_default(o->top_p, 0.95f),
+                           .min_p = or_default(o->min_p, 0.05f),
+                           .repeat_penalty = or_default(o->repeat_penalty, 1),
+                           .presence_penalty = o->presence_penalty,
+                           .frequency_penalty = o->frequency_penalty,
+                           .penalty_last_n = o->penalty_last_n ? o->penalty_last_n : 64};
+}
+
+pumice_status pumice_answer_begin(pumice_session *session, const pumice_answer_options *options, pumice_answer **out) {
+  REQUIRE(session && out, "session or out is NULL");
+  *out = NULL;
+  pumice_answer_options o = {0};
+  copy_in(&o, sizeof o, options);
+  pumice_sampling sampling = {0};
+  copy_in(&sampling, sizeof sampling, o.sampling);
+  REQUIRE(sampling.temperature >= 0 && sampling.top_p >= 0 && sampling.repeat_penalty >= 0,
+          "temperature, top_p and repeat_penalty cannot be negative");
+  REQUIRE((o.stop || !o.n_stop) && (o.bias || !o.n_bias), "stop or bias is NULL");
+  pumice_answer *a = pm_alloc_zero(1, sizeof *a);
+  if (!a) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: answer"));
+  *a = (pumice_answer){.text = o.text, .probs = o.probs, .user = o.user};
+  pm_answer_desc d = {.sampling = sampler_desc(&sampling),
+                      .seed = sampling.seed ? sampling.seed : (uint64_t)(pm_clock_seconds() * 1e9),
+                      .max_tokens = o.max_tokens,
+                      .stop = o.stop,
+                      .n_stop = o.n_stop,
+                      .ignore_end = o.ignore_end,
+                      .special = o.special,
+                      .n_probs = o.n_probs,
+                      .text = forward_text,
+                      .probs = o.probs ? forward_probs : NULL,
+                      .user = a};
+  d.sampling.bias = (const pm_bias *)o.bias, d.sampling.n_bias = o.n_bias;
+  pm_status status = pm_answer_begin(session->session, &d, &a->answer);
+  if (status) return pm_free(a), public_status(status);
+  *out = a;
+  return PUMICE_OK;
+}
+
+pumice_status pumice_answer_next(pumice_answer *answer, int32_t *token, bool *done) {
+  REQUIRE(answer && token && done, "answer, token or done is NULL");
+  return public_status(pm_answer_next(answer->answer, token, done));
+}
+
+void pumice_answer_result(const pumice_answer *answer, pumice_result *result) {
+  pm_generated g = pm_answer_result(answer->answer);
+  pumice_result out = {.stop = (pumice_stop)g.stop, .n_token = g.n_token, .seconds = g.seconds, .stop_string = g.stop_string};
+  copy_out(result, &out, sizeof out);
+}
+
+void pumice_answer_end(pumice_answer *answer) {
+  if (!answer) return;
+  pm_answer_end(answer->answer);
+  pm_free(answer);
+}
+
 pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text, void *user,
                               pumice_result *result) {
-  REQUIRE(session, "session is NULL");
-  pumice_sampling o = {0};
-  copy_in(&o, sizeof o, sampling);
-  REQUIRE(o.temperature >= 0 && o.top_p >= 0 && o.repeat_penalty >= 0, "temperature, top_p and repeat_penalty cannot be negative");
-  pm_sampler_desc d = {.greedy = o.greedy,
-                       .temperature = or_default(o.temperature, 0.8f),
-                       .top_k = o.top_k ? o.top_k : 40,
-                       .top_p = or_default(o.top_p, 0.95f),
-                       .min_p = or_default(o.min_p, 0.05f),
-                       .repeat_penalty = or_default(o.repeat_penalty, 1),
-                       .presence_penalty = o.presence_penalty,
-                       .frequency_penalty = o.frequency_penalty,
-                       .penalty_last_n = o.penalty_last_n ? o.penalty_last_n : 64};
-  double start = pm_clock_seconds();
-  uint64_t seed = o.seed ? o.seed : (uint64_t)(start * 1e9);
-  receiver r = {text, user};
-  pm_generated g;
-  pm_status status = pm_generate(session->session, &d, seed, max_tokens, forward_text, &r, &g);
-  pumice_result out = {.stop = (pumice_stop)g.stop, .n_token = g.n_token, .seconds = pm_clock_seconds() - start};
-  if (result) copy_out(result, &out, sizeof out);
-  return public_status(status);
+  pumice_answer_options o = {.size = sizeof o, .sampling = sampling, .max_tokens = max_tokens, .text = text, .user = user};
+  pumice_answer *a;
+  pumice_status status = pumice_answer_begin(session, &o, &a);
+  if (status) return status;
+  status = public_status(pm_answer_run(a->answer));
+  if (result) pumice_answer_result(a, result);
+  pumice_answer_end(a);
+  return status;
 }

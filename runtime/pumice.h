@@ -313,7 +313,7 @@ PUMICE_API void pumice_session_cancel(pumice_session *session);  // makes the ru
 
 typedef struct pumice_sampling {
   uint32_t size;
-  bool greedy;           // always the likeliest token; the rest is ignored
+  bool greedy;           // always the likeliest token, after bias and penalties; the rest is ignored
   float temperature;     // 0 = 0.8
   uint32_t top_k;        // 0 = 40; UINT32_MAX = off
   float top_p, min_p;    // 0 = 0.95 and 0.05; top_p 1 and min_p < 0 = off
@@ -328,19 +328,75 @@ typedef enum pumice_event { PUMICE_TEXT, PUMICE_THINKING } pumice_event;
 // Called with whole UTF-8 characters of the answer (never terminated). A false return stops the generation.
 typedef bool pumice_text_fn(void *user, pumice_event kind, const char *text, size_t bytes);
 
-typedef enum pumice_stop { PUMICE_STOP_END, PUMICE_STOP_LENGTH, PUMICE_STOP_CALLER } pumice_stop;
+typedef enum pumice_stop {
+  PUMICE_STOP_END,     // the model ended its answer
+  PUMICE_STOP_LENGTH,  // max_tokens, or the context is full
+  PUMICE_STOP_CALLER,  // the caller stopped it
+  PUMICE_STOP_STRING   // one of the stop strings
+} pumice_stop;
 
 typedef struct pumice_result {
   uint32_t size;
-  pumice_stop stop;  // the model ended its answer / max_tokens or the context is full / the caller stopped it
+  pumice_stop stop;
   uint64_t n_token;  // generated, the end token included
   double seconds;
+  size_t stop_string;  // which one, with PUMICE_STOP_STRING
 } pumice_result;
 
 // Samples and evaluates up to max_tokens tokens (0 = until the context is full) after what the session holds. Thinking text is told apart
 // by the model's own markers, which are not part of the text. The session then holds prompt and answer.
 PUMICE_API pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sampling, size_t max_tokens, pumice_text_fn *text,
                                          void *user, pumice_result *result);
+
+// ---- answers in the making -----------------------------------------------------------------------------------------
+
+// What pumice_generate does, one token at a time, for a caller that answers in several sessions at once:
+//
+//   begin an answer in each session, after its prompt was evaluated
+//   until all are done: pumice_answer_next for each, then one pumice_eval_parts with the tokens that they gave
+typedef struct pumice_answer pumice_answer;
+
+typedef struct pumice_bias {
+  int32_t token;
+  float value;  // added to the token's logit; -INFINITY bans it
+} pumice_bias;
+
+typedef struct pumice_token_prob {
+  int32_t token;
+  float log_probability;  // natural
+} pumice_token_prob;
+
+// Called for every token that is sampled, before its text, with the probabilities that the model gave (before bias, penalties and
+// temperature); `top`: the likeliest tokens, in falling order.
+typedef void pumice_probs_fn(void *user, const pumice_token_prob *chosen, const pumice_token_prob *top, uint32_t n_top);
+
+typedef struct pumice_answer_options {
+  uint32_t size;
+  const pumice_sampling *sampling;  // NULL: all defaults
+  size_t max_tokens;                // 0 = until the context is full
+  // Strings that end the answer, UTF-8, not empty. They are never part of the text, which comes as soon as it cannot begin one. They are
+  // not looked for in thinking.
+  const char *const *stop;
+  size_t n_stop;
+  const pumice_bias *bias;
+  size_t n_bias;
+  bool ignore_end;   // the model's end tokens are never chosen
+  bool special;      // control tokens show their names (tool calls begin with such), instead of nothing
+  uint32_t n_probs;  // tokens in `top`, at most 20
+  pumice_text_fn *text;
+  pumice_probs_fn *probs;  // may be NULL
+  void *user;
+} pumice_answer_options;
+
+// Copies what the options point to. The session must outlive the answer.
+PUMICE_API pumice_status pumice_answer_begin(pumice_session *session, const pumice_answer_options *options, pumice_answer **out);
+
+// Samples a token from the session's logits and emits text. *token, if not -1, is one that the session does not hold yet. Unless *done,
+// evaluate it (pumice_eval_parts, pumice_session_eval) before the next call; when done, only if the session is to hold the whole answer.
+// Allocates nothing.
+PUMICE_API pumice_status pumice_answer_next(pumice_answer *answer, int32_t *token, bool *done);
+PUMICE_API void pumice_answer_result(const pumice_answer *answer, pumice_result *result);  // so far; `stop` counts once it is done
+PUMICE_API void pumice_answer_end(pumice_answer *answer);                                  // at any time; NULL is fine
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,26 @@
 #include "generate.h"
 
+#include <math.h>
 #include <string.h>
 
-typedef struct text_out {
+#include "clock.h"
+#include "memory.h"
+#include "stop_strings.h"
+
+struct pm_answer {
+  pm_session *session;
+  pm_answer_desc desc;
+  pm_rng rng;
+  pm_bias *bias;
+  pm_token_prob *probs;  // [1 + n_probs]
   pm_utf8_stream utf8;
   pm_think_stream think;
-  pm_think_fn *emit;
-  void *user;
-} text_out;
+  pm_stop_strings stops;
+  int32_t think_marks[2];
+  bool done;
+  double began;
+  pm_generated result;
+};
 
 // Whether the prompt ended inside a thinking block, as R1's generation prompt does.
 static bool prompt_opens_thinking(const pm_session *s) {
@@ -26,49 +39,174 @@ static bool prompt_opens_thinking(const pm_session *s) {
   return end - n >= sizeof mark - 1 && !memcmp(tail + end - (sizeof mark - 1), mark, sizeof mark - 1);
 }
 
-// In pieces, so that no buffer depends on a token's length. False when the receiver has had enough.
-static bool emit_bytes(text_out *o, const char *bytes, size_t n, bool end) {
+// ---- begin ----
+
+static pm_status check_desc(const pm_session *s, const pm_answer_desc *d) {
+  uint32_t n_vocab = s->engine->model.config.n_vocab;
+  if (d->n_probs > PM_ANSWER_MAX_PROBS)
+    PM_FAIL(PM_ERR_ARGUMENT, "log-probabilities of %u tokens; at most %u are possible", d->n_probs, PM_ANSWER_MAX_PROBS);
+  for (size_t i = 0; i < d->sampling.n_bias; i++) {
+    const pm_bias *b = &d->sampling.bias[i];
+    if ((uint32_t)b->token >= n_vocab)
+      PM_FAIL(PM_ERR_ARGUMENT, "bias %zu: token id %d is not in the vocabulary of %u", i, (int)b->token, n_vocab);
+    if (!(b->value < INFINITY)) PM_FAIL(PM_ERR_ARGUMENT, "bias %zu of token %d is not a number or infinite", i, (int)b->token);
+  }
+  return PM_OK;
+}
+
+// The caller's biases, and with ignore_end those that ban the end tokens.
+static pm_status copy_bias(pm_answer *a, const pm_sampler_desc *d) {
+  const pm_engine *e = a->session->engine;
+  uint32_t n_vocab = e->model.config.n_vocab;
+  size_t n_end = 0;
+  for (uint32_t id = 0; a->desc.ignore_end && id < n_vocab; id++) n_end += pm_token_is_end(e->tokenizer, (int32_t)id);
+  PM_NEW(&a->bias, d->n_bias + n_end, "biases of tokens");
+  if (d->n_bias) memcpy(a->bias, d->bias, d->n_bias * sizeof *d->bias);
+  a->desc.sampling.bias = a->bias, a->desc.sampling.n_bias = d->n_bias + n_end;
+  for (uint32_t id = 0; n_end; id++)
+    if (pm_token_is_end(e->tokenizer, (int32_t)id)) a->bias[d->n_bias + --n_end] = (pm_bias){(int32_t)id, -INFINITY};
+  return PM_OK;
+}
+
+static pm_status begin_into(pm_answer *a, pm_session *s, const pm_answer_desc *d) {
+  const pm_tokenizer *t = s->engine->tokenizer;
+  *a = (pm_answer){.session = s, .desc = *d, .rng = pm_rng_seed(d->seed), .began = pm_clock_seconds()};
+  a->think_marks[0] = pm_token_find(t, "<think>"), a->think_marks[1] = pm_token_find(t, "</think>");
+  pm_think_stream_init(&a->think, prompt_opens_thinking(s));
+  if (d->n_probs > s->engine->model.config.n_vocab) a->desc.n_probs = s->engine->model.config.n_vocab;
+  PM_NEW(&a->probs, 1 + d->n_probs, "log-probabilities of tokens");
+  PM_TRY(copy_bias(a, &d->sampling));
+  return pm_stop_strings_init(&a->stops, d->stop, d->n_stop);
+}
+
+pm_status pm_answer_begin(pm_session *s, const pm_answer_desc *d, pm_answer **out) {
+  *out = NULL;
+  PM_TRY(check_desc(s, d));
+  pm_answer *a;
+  PM_NEW(&a, 1, "answer");
+  pm_status status = begin_into(a, s, d);
+  if (status) return pm_answer_end(a), status;
+  *out = a;
+  return PM_OK;
+}
+
+void pm_answer_end(pm_answer *a) {
+  if (!a) return;
+  pm_stop_strings_finish(&a->stops);
+  pm_free(a->probs);
+  pm_free(a->bias);
+  pm_free(a);
+}
+
+// ---- text ----
+// Bytes of tokens become whole characters, of which thinking is told apart; the rest is searched for stop strings.
+
+static bool emit_answer(void *user, const char *text, size_t bytes) {
+  pm_answer *a = user;
+  return a->desc.text(a->desc.user, false, text, bytes);
+}
+
+static void end_with(pm_answer *a, pm_stop why) {
+  a->done = true;
+  a->result.stop = why;
+  a->result.seconds = pm_clock_seconds() - a->began;
+}
+
+// False when the receiver has had enough, or a stop string was reached.
+static bool take_text(void *user, bool thinking, const char *text, size_t bytes) {
+  pm_answer *a = user;
+  if (thinking) return a->desc.text(a->desc.user, true, text, bytes);
+  int found;
+  if (!pm_stop_strings_push(&a->stops, text, bytes, emit_answer, a, &found)) return false;
+  if (found < 0) return true;
+  a->result.stop_string = (size_t)found;
+  end_with(a, PM_STOP_STRING);
+  return false;
+}
+
+// In pieces, so that no buffer depends on a token's length. False when there shall be no more.
+static bool push_bytes(pm_answer *a, const char *bytes, size_t n, bool end) {
   char text[(32 + 3) * 3];
   do {
     size_t k = n < 32 ? n : 32;
-    size_t m = pm_utf8_stream_push(&o->utf8, bytes, k, end && k == n, text);
-    if (!pm_think_stream_push(&o->think, text, m, end && k == n, o->emit, o->user)) return false;
+    size_t m = pm_utf8_stream_push(&a->utf8, bytes, k, end && k == n, text);
+    if (!pm_think_stream_push(&a->think, text, m, end && k == n, take_text, a)) return false;
     bytes += k, n -= k;
   } while (n);
   return true;
 }
 
-static bool emit_token(const pm_tokenizer *t, text_out *o, int32_t id) {
+static bool push_token(pm_answer *a, int32_t id) {
   size_t n;
-  bool mark = id == pm_token_find(t, "<think>") || id == pm_token_find(t, "</think>");
-  const char *bytes = pm_token_bytes(t, id, mark, &n);
-  return emit_bytes(o, bytes, n, false);
+  bool special = a->desc.special || id == a->think_marks[0] || id == a->think_marks[1];
+  const char *bytes = pm_token_bytes(a->session->engine->tokenizer, id, special, &n);
+  return push_bytes(a, bytes, n, false);
 }
 
-pm_status pm_generate(pm_session *s, const pm_sampler_desc *d, uint64_t seed, size_t max_tokens, pm_think_fn *emit, void *user,
-                      pm_generated *out) {
-  *out = (pm_generated){.stop = PM_STOP_LENGTH};
-  if (!s->has_logits) PM_FAIL(PM_ERR_ARGUMENT, "the session holds no evaluated prompt to go on from");
-  const pm_engine *e = s->engine;
-  text_out text = {.emit = emit, .user = user};
-  pm_think_stream_init(&text.think, prompt_opens_thinking(s));
-  pm_rng rng = pm_rng_seed(seed);
-  bool wanted = true;
-  while (s->length < e->kv.n_ctx && (!max_tokens || out->n_token < max_tokens)) {
-    int32_t id = pm_sample(d, &rng, s->logits, e->model.config.n_vocab, s->tokens, s->length, s->sampler_memory);
-    out->n_token++;
-    if (pm_token_is_end(e->tokenizer, id)) {
-      out->stop = PM_STOP_END;
-      break;
-    }
-    wanted = emit_token(e->tokenizer, &text, id);
-    pm_status status = wanted ? pm_session_eval(s, &id, 1, NULL, NULL) : PM_OK;
-    if (!wanted || status == PM_ERR_CANCELLED) {
-      out->stop = PM_STOP_CALLER;
-      break;
-    }
-    PM_TRY(status);
+void pm_answer_stop(pm_answer *a, pm_stop why) {
+  if (a->done) return;
+  bool wanted = push_bytes(a, "", 0, true);
+  if (a->done) return;  // by a stop string at the very end
+  if (wanted) wanted = pm_stop_strings_end(&a->stops, emit_answer, a);
+  end_with(a, wanted ? why : PM_STOP_CALLER);
+}
+
+// ---- tokens ----
+
+static pm_status sample(pm_answer *a, int32_t *out) {
+  const pm_session *s = a->session;
+  pm_sampler_input in = {.logits = s->logits, .n_vocab = s->engine->model.config.n_vocab, .history = s->tokens, .n_history = s->length};
+  *out = pm_sample(&a->desc.sampling, &a->rng, &in, s->sampler_memory);
+  if (*out < 0) PM_FAIL(PM_ERR_ARGUMENT, "no token is left to choose from: all are banned, or the model's logits are not numbers");
+  return PM_OK;
+}
+
+static void tell_probs(pm_answer *a, int32_t id) {
+  const pm_session *s = a->session;
+  if (!a->desc.probs) return;
+  pm_top_tokens(s->logits, s->engine->model.config.n_vocab, id, a->desc.n_probs, a->probs);
+  a->desc.probs(a->desc.user, a->probs, a->probs + 1, a->desc.n_probs);
+}
+
+pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) {
+  const pm_session *s = a->session;
+  uint32_t n_ctx = s->engine->kv.n_ctx;
+  int32_t id;
+  *token = -1;
+  if (!a->done && s->length == n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
+  *done = a->done;
+  if (a->done) return PM_OK;
+  if (!s->has_logits) PM_FAIL(PM_ERR_ARGUMENT, "the session has no logits: evaluate the prompt, or the answer's newest token, first");
+  PM_TRY(sample(a, &id));
+  a->result.n_token++;
+  tell_probs(a, id);
+  if (pm_token_is_end(s->engine->tokenizer, id)) {
+    pm_answer_stop(a, PM_STOP_END);
+  } else if (push_token(a, id)) {
+    *token = id;
+    if (a->result.n_token == a->desc.max_tokens || s->length + 1 == n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
+  } else if (!a->done) {
+    end_with(a, PM_STOP_CALLER);
   }
-  if (wanted) emit_bytes(&text, "", 0, true);
+  *done = a->done;
+  return PM_OK;
+}
+
+pm_generated pm_answer_result(const pm_answer *a) {
+  pm_generated g = a->result;
+  if (!a->done) g.seconds = pm_clock_seconds() - a->began;
+  return g;
+}
+
+pm_status pm_answer_run(pm_answer *a) {
+  int32_t id;
+  bool done;
+  do {
+    PM_TRY(pm_answer_next(a, &id, &done));
+    pm_status status = id < 0 ? PM_OK : pm_session_eval(a->session, &id, 1, NULL, NULL);
+    if (status != PM_ERR_CANCELLED) PM_TRY(status);
+    if (status) pm_answer_stop(a, PM_STOP_CALLER);
+    done |= status != PM_OK;
+  } while (!done);
   return PM_OK;
 }

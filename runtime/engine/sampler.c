@@ -8,7 +8,8 @@ typedef struct candidate {
   int32_t id;
 } candidate;
 
-size_t pm_sampler_bytes(uint32_t n_vocab) { return n_vocab * sizeof(candidate); }
+// Working memory: the candidates, and behind them how often each token is in the history.
+size_t pm_sampler_bytes(uint32_t n_vocab) { return n_vocab * (sizeof(candidate) + sizeof(uint32_t)); }
 
 static bool before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
 
@@ -39,27 +40,48 @@ static uint32_t keep_best(candidate *c, uint32_t n, uint32_t k) {
   return n;
 }
 
-static void penalise(const pm_sampler_desc *d, candidate *c, uint32_t n_vocab, const int32_t *history, size_t n) {
-  bool off = (d->repeat_penalty == 1 || d->repeat_penalty <= 0) && d->presence_penalty == 0 && d->frequency_penalty == 0;
-  if (off) return;
-  size_t first = n > d->penalty_last_n ? n - d->penalty_last_n : 0;
-  for (size_t i = first; i < n; i++) {
-    if ((uint32_t)history[i] >= n_vocab) continue;
-    candidate *t = &c[history[i]];
-    t->logit -= d->frequency_penalty;
-    bool seen = false;
-    for (size_t j = first; j < i && !seen; j++) seen = history[j] == history[i];
-    if (seen) continue;
-    t->logit -= d->presence_penalty;
+static bool penalises(const pm_sampler_desc *d) {
+  return (d->repeat_penalty > 0 && d->repeat_penalty != 1) || d->presence_penalty != 0 || d->frequency_penalty != 0;
+}
+
+// Candidates are in the order of their ids.
+static void penalise(const pm_sampler_desc *d, candidate *c, const pm_sampler_input *in) {
+  uint32_t *count = (uint32_t *)(void *)(c + in->n_vocab);
+  size_t first = in->n_history > d->penalty_last_n ? in->n_history - d->penalty_last_n : 0;
+  for (size_t i = first; i < in->n_history; i++) count[in->history[i]] = 0;
+  for (size_t i = first; i < in->n_history; i++) count[in->history[i]]++;
+  for (size_t i = first; i < in->n_history; i++) {
+    candidate *t = &c[in->history[i]];
+    uint32_t n = count[t->id];
+    if (!n) continue;
     if (d->repeat_penalty > 0) t->logit = t->logit > 0 ? t->logit / d->repeat_penalty : t->logit * d->repeat_penalty;
+    t->logit -= d->presence_penalty + (float)n * d->frequency_penalty;
+    count[t->id] = 0;
   }
 }
 
+static bool is_allowed(const pm_sampler_input *in, uint32_t id) { return !in->allowed || in->allowed[id / 64] >> id % 64 & 1; }
+
+// Every token with what bias and penalties make of its logit, in the order of the ids.
+static void fill(const pm_sampler_desc *d, candidate *c, const pm_sampler_input *in) {
+  for (uint32_t i = 0; i < in->n_vocab; i++)
+    c[i] = (candidate){isnan(in->logits[i]) || !is_allowed(in, i) ? -INFINITY : in->logits[i], (int32_t)i};
+  for (size_t i = 0; i < d->n_bias; i++) c[d->bias[i].token].logit += d->bias[i].value;
+  if (penalises(d)) penalise(d, c, in);
+}
+
 static int32_t best_of(const float *logits, uint32_t n) {
-  int32_t best = 0;
-  for (uint32_t i = 1; i < n; i++)
-    if (logits[i] > logits[best] || isnan(logits[best])) best = (int32_t)i;
+  int32_t best = -1;
+  for (uint32_t i = 0; i < n; i++)
+    if (logits[i] > (best < 0 ? -INFINITY : logits[best])) best = (int32_t)i;
   return best;
+}
+
+static int32_t best_candidate(const candidate *c, uint32_t n) {
+  const candidate *best = c;
+  for (uint32_t i = 1; i < n; i++)
+    if (before(c[i], *best)) best = &c[i];
+  return best->logit > -INFINITY ? best->id : -1;
 }
 
 // Sorted candidates that top-p and min-p leave; at least one.
@@ -77,13 +99,13 @@ static uint32_t cut_tail(const pm_sampler_desc *d, const candidate *c, uint32_t 
   return n;
 }
 
-int32_t pm_sample(const pm_sampler_desc *d, pm_rng *rng, const float *logits, uint32_t n_vocab, const int32_t *history, size_t n_history,
-                  void *memory) {
-  if (d->greedy) return best_of(logits, n_vocab);
+int32_t pm_sample(const pm_sampler_desc *d, pm_rng *rng, const pm_sampler_input *in, void *memory) {
+  if (d->greedy && !d->n_bias && !in->allowed && !penalises(d)) return best_of(in->logits, in->n_vocab);
   candidate *c = memory;
-  for (uint32_t i = 0; i < n_vocab; i++) c[i] = (candidate){isnan(logits[i]) ? -INFINITY : logits[i], (int32_t)i};
-  penalise(d, c, n_vocab, history, n_history);
-  uint32_t n = keep_best(c, n_vocab, d->top_k ? d->top_k : n_vocab);
+  fill(d, c, in);
+  if (d->greedy) return best_candidate(c, in->n_vocab);
+  uint32_t n = keep_best(c, in->n_vocab, d->top_k ? d->top_k : in->n_vocab);
+  if (!(c[0].logit > -INFINITY)) return -1;
   n = cut_tail(d, c, n);
   double sum = 0;
   for (uint32_t i = 0; i < n; i++) sum += exp(((double)c[i].logit - c[0].logit) / d->temperature);
@@ -93,4 +115,22 @@ int32_t pm_sample(const pm_sampler_desc *d, pm_rng *rng, const float *logits, ui
     if (target < 0) return c[i].id;
   }
   return c[0].id;
+}
+
+void pm_top_tokens(const float *logits, uint32_t n_vocab, int32_t chosen, uint32_t n, pm_token_prob *out) {
+  uint32_t n_top = 0;
+  pm_token_prob *top = out + 1;
+  for (uint32_t id = 0; n && id < n_vocab; id++) {
+    float logit = isnan(logits[id]) ? -INFINITY : logits[id];
+    if (n_top == n && logit <= top[n - 1].log_probability) continue;
+    uint32_t i = n_top < n ? n_top++ : n - 1;
+    for (; i > 0 && top[i - 1].log_probability < logit; i--) top[i] = top[i - 1];
+    top[i] = (pm_token_prob){(int32_t)id, logit};
+  }
+  double most = -INFINITY, sum = 0;
+  for (uint32_t id = 0; id < n_vocab; id++) most = fmax(most, logits[id]);
+  for (uint32_t id = 0; id < n_vocab; id++)
+    if (!isnan(logits[id])) sum += exp(logits[id] - most);
+  out[0] = (pm_token_prob){chosen, logits[chosen]};
+  for (uint32_t i = 0; i <= n_top; i++) out[i].log_probability = (float)(out[i].log_probability - most - log(sum));
 }

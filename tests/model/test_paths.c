@@ -165,6 +165,16 @@ static bool take_text(void *user, bool thinking, const char *text, size_t bytes)
   return true;
 }
 
+static pm_generated generate(pm_session *s, const pm_sampler_desc *sampling, size_t max_tokens, size_t *bytes) {
+  pm_answer_desc d = {.sampling = *sampling, .seed = 7, .max_tokens = max_tokens, .text = take_text, .user = bytes};
+  pm_answer *a;
+  RUN(pm_answer_begin(s, &d, &a));
+  RUN(pm_answer_run(a));
+  pm_generated g = pm_answer_result(a);
+  pm_answer_end(a);
+  return g;
+}
+
 static void test_no_allocation(void **state) {
   (void)state;
   pm_engine *e = open_model("pebble", 1);
@@ -176,14 +186,17 @@ static void test_no_allocation(void **state) {
       {.greedy = true}, {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.1f, .penalty_last_n = 64}};
   for (int i = 0; i < 2; i++) {
     size_t bytes = 0;
-    pm_generated g;
-    RUN(pm_generate(s, &sampling[i], 7, 2, take_text, &bytes, &g));  // whatever is made at first use
+    (void)generate(s, &sampling[i], 2, &bytes);  // whatever is made at first use
     RUN(pm_session_rewind(s, 4));
     RUN(pm_session_sync(s, prompt, 4, NULL));
+    pm_answer_desc d = {.sampling = sampling[i], .seed = 7, .max_tokens = 24, .text = take_text, .user = &bytes};
+    pm_answer *a;
+    RUN(pm_answer_begin(s, &d, &a));
     uint64_t before = pm_alloc_count();
-    RUN(pm_generate(s, &sampling[i], 7, 24, take_text, &bytes, &g));
-    assert_true(g.n_token > 4);
+    RUN(pm_answer_run(a));
+    assert_true(pm_answer_result(a).n_token > 4);
     assert_int_equal(pm_alloc_count() - before, 0);
+    pm_answer_end(a);
     RUN(pm_session_sync(s, prompt, 4, NULL));
   }
   pm_session_destroy(s);
@@ -196,17 +209,21 @@ static void test_limits(void **state) {
   pm_session *s;
   RUN(pm_session_create(e, &s));
   int32_t token = 1, bad = (int32_t)e->model.config.n_vocab;
-  pm_generated g;
+  bool done;
   pm_sampler_desc greedy = {.greedy = true};
   size_t bytes = 0;
-  assert_int_equal(pm_generate(s, &greedy, 1, 1, take_text, &bytes, &g), PM_ERR_ARGUMENT);
+  pm_answer *a;
+  RUN(pm_answer_begin(s, &(pm_answer_desc){.sampling = greedy, .text = take_text, .user = &bytes}, &a));
+  assert_int_equal(pm_answer_next(a, &token, &done), PM_ERR_ARGUMENT);
+  pm_answer_end(a);
+  token = 1;
   assert_int_equal(pm_session_eval(s, &bad, 1, NULL, NULL), PM_ERR_ARGUMENT);
   bad = -1;
   assert_int_equal(pm_session_eval(s, &bad, 1, NULL, NULL), PM_ERR_ARGUMENT);
   for (uint32_t i = 0; i < e->kv.n_ctx; i++) RUN(pm_session_eval(s, &token, 1, NULL, NULL));
   assert_int_equal(pm_session_eval(s, &token, 1, NULL, NULL), PM_ERR_ARGUMENT);
   assert_int_equal(pm_session_rewind(s, e->kv.n_ctx + 1), PM_ERR_ARGUMENT);
-  RUN(pm_generate(s, &greedy, 1, 0, take_text, &bytes, &g));
+  pm_generated g = generate(s, &greedy, 0, &bytes);
   assert_int_equal(g.stop, PM_STOP_LENGTH);
   assert_int_equal(g.n_token, 0);
   RUN(pm_session_rewind(s, 3));
