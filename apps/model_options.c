@@ -127,7 +127,8 @@ static int refuse_folder(const char *path) {
   if (*found)
     fprintf(stderr, "Perhaps %s%s%s is meant.\n", path, slash, found);
   else
-    fprintf(stderr, "Give the path of a .gguf file; of a split one, the first part.\n");
+    fprintf(stderr,
+            "Give the path of a .gguf file (of a split one, the first part) or of a folder with config.json and safetensors files.\n");
   return PM_EXIT_WRONG_USE;
 }
 
@@ -141,10 +142,18 @@ static const char *cache_dir(void) {
   return n > 0 && (size_t)n < sizeof dir ? dir : NULL;
 }
 
+// A Hugging Face folder is a model.
+static bool is_checkpoint(const char *folder) {
+  char config[4096];
+  struct stat st;
+  int n = snprintf(config, sizeof config, "%s/config.json", folder);
+  return n > 0 && (size_t)n < sizeof config && !stat(config, &st);
+}
+
 int pm_model_check_path(const char *path) {
   struct stat st;
   if (stat(path, &st)) return pm_file_failed(path);
-  return S_ISDIR(st.st_mode) ? refuse_folder(path) : PM_EXIT_OK;
+  return S_ISDIR(st.st_mode) && !is_checkpoint(path) ? refuse_folder(path) : PM_EXIT_OK;
 }
 
 static void print_note(const pumice_model *model) {

@@ -27,8 +27,16 @@ typedef struct pm_name {
   uint32_t index;
 } pm_name;
 
+// Where the tensor of a folder comes from: its slabs as they are stored, FP8 with a place of its scales.
+typedef struct pm_source {
+  pm_type stored;
+  uint32_t n;
+  const pm_file_place *data, *scales;
+} pm_source;
+
 struct pm_model_file {
   const char *path;
+  bool header_only;
   pm_arena arena;
   pm_shard *shards;
   uint32_t n_shard, shard_capacity;
@@ -38,6 +46,7 @@ struct pm_model_file {
   pm_file_tensor *tensors;
   pm_name *tensor_names;
   uint64_t n_tensor;
+  pm_source *sources;  // [n_tensor] of a folder, whose parser checks ranges itself; otherwise NULL
 };
 
 // Opens and maps one more shard; `path` is copied.
@@ -45,6 +54,7 @@ pm_status pm_model_file_add_shard(pm_model_file *f, const char *path) PM_MUST_US
 
 // Sorts names whose texts and indexes are filled in. PM_ERR_FORMAT for a text that occurs twice: "<path>: <what> <text> occurs twice".
 pm_status pm_name_sort(pm_name *names, uint64_t n, const char *path, const char *what) PM_MUST_USE;
+void pm_name_order(pm_name *names, uint64_t n);  // the same without a look at what occurs twice
 const pm_name *pm_name_find(const pm_name *names, uint64_t n, const char *text);
 
 // Bytes of one value in a file; of a string its length alone, of an array its element type and count.
@@ -69,5 +79,11 @@ typedef struct pm_gguf_part {
   uint64_t n_tensor;
 } pm_gguf_part;
 pm_status pm_gguf_parse(pm_model_file *f, uint32_t shard, pm_gguf_part *part) PM_MUST_USE;
+
+// ---- Hugging Face folders ------------------------------------------------------------------------------------------
+
+bool pm_folder_matches(const pm_shard *shard);  // shard 0 is config.json
+pm_status pm_folder_read(pm_model_file *f) PM_MUST_USE;
+pm_status pm_folder_attach(pm_model_file *f) PM_MUST_USE;  // the tensors' data, once the shards' bytes are where they stay
 
 #endif

@@ -126,7 +126,7 @@ static pm_status read_meta(reader *r, pm_meta_entry *e) {
 // ---- tensors -------------------------------------------------------------------------------------------------------
 
 static pm_status tensor_size(const reader *r, pm_file_tensor *t) {
-  const pm_format *format = pm_format_find(t->type);
+  const pm_format *format = t->type < PM_TYPE_OWN ? pm_format_find(t->type) : NULL;
   if (!format)
     PM_FAIL(PM_ERR_UNSUPPORTED, "%s: tensor %s: type id %u is not known here; the file needs another runtime", r->shard->path, t->name,
             t->type);

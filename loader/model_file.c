@@ -15,6 +15,7 @@ static const struct file_type {
   pm_status (*read)(pm_model_file *f);
 } FILE_TYPES[] = {
     {pm_gguf_matches, pm_gguf_read},
+    {pm_folder_matches, pm_folder_read},
 };
 
 // What people pass by mistake.
@@ -23,7 +24,7 @@ static const struct stranger {
   uint32_t at, bytes;
   const char *is;
 } STRANGERS[] = {
-    {"{\"", 8, 2, "a safetensors file; convert the model to GGUF"},
+    {"{\"", 8, 2, "a safetensors file; give the folder that it is in"},
     {"PK\x03\x04", 0, 4, "a zip archive or a PyTorch checkpoint; convert the model to GGUF"},
     {"lmgg", 0, 4, "a GGML file, older than GGUF"},
     {"tjgg", 0, 4, "a GGJT file, older than GGUF"},
@@ -141,9 +142,18 @@ static pm_status read_shard(pm_shard *s, const pm_model_file_desc *desc, uint64_
 static pm_status attach_data(pm_model_file *f, const pm_model_file_desc *desc) {
   uint64_t total = pm_model_file_bytes(f), before = 0;
   for (uint32_t i = 0; i < f->n_shard && desc->read; before += f->shards[i].n_bytes, i++)
-    PM_TRY(read_shard(&f->shards[i], desc, before, total));
+    if (f->shards[i].file) PM_TRY(read_shard(&f->shards[i], desc, before, total));
+  if (f->sources) return pm_folder_attach(f);
   for (uint64_t i = 0; i < f->n_tensor; i++) f->tensors[i].data = f->shards[f->tensors[i].shard].bytes + f->tensors[i].offset;
   return PM_OK;
+}
+
+// Of a folder, its config.json.
+static pm_status open_first(pm_model_file *f, const char *path) {
+  if (!pm_file_is_folder(path)) return pm_model_file_add_shard(f, path);
+  const char *config = pm_arena_printf(&f->arena, "%s/config.json", path);
+  if (!config) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: its name", path);
+  return pm_model_file_add_shard(f, pm_file_exists(config) ? config : path);
 }
 
 static pm_status open_all(pm_model_file *f, const char *path, const pm_model_file_desc *desc) {
@@ -152,17 +162,18 @@ static pm_status open_all(pm_model_file *f, const char *path, const pm_model_fil
     PM_TRY(add_shard(f, path, &s));
     s->bytes = desc->bytes, s->n_bytes = desc->n_bytes;
   } else {
-    PM_TRY(pm_model_file_add_shard(f, path));
+    PM_TRY(open_first(f, path));
   }
   f->path = f->shards[0].path;
+  f->header_only = desc->header_only;
   const struct file_type *type = NULL;
   for (size_t i = 0; i < sizeof FILE_TYPES / sizeof *FILE_TYPES && !type; i++)
     if (FILE_TYPES[i].matches(&f->shards[0])) type = &FILE_TYPES[i];
   if (!type) return refuse(&f->shards[0]);
   PM_TRY(type->read(f));
   PM_TRY(index_tensors(f));
-  PM_TRY(check_ranges(f, desc->header_only));
-  PM_TRY(check_overlap(f));
+  if (!f->sources) PM_TRY(check_ranges(f, desc->header_only));
+  if (!f->sources) PM_TRY(check_overlap(f));
   return desc->header_only ? PM_OK : attach_data(f, desc);
 }
 
@@ -204,12 +215,27 @@ uint32_t pm_model_file_n_shard(const pm_model_file *f) { return f->n_shard; }
 
 const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard) { return f->shards[shard].path; }
 
-void pm_model_file_will_need(const pm_model_file *f, const pm_file_tensor *t) {
-  if (f->shards[t->shard].file) pm_file_will_need(f->shards[t->shard].file, t->offset, t->bytes);
+// Calls `of` for each piece of a tensor in a mapped file.
+static void for_pieces(const pm_model_file *f, const pm_file_tensor *t, void (*of)(pm_file *, uint64_t, uint64_t)) {
+  if (f->sources && !t->places && f->sources[t - f->tensors].stored != t->type) return;  // converted when it was opened
+  const pm_file_place whole = {t->shard, t->offset}, *places = t->places ? t->places : &whole;
+  uint64_t n = t->places ? t->ne[2] : 1, bytes = t->type == PM_TYPE_FP8 ? t->ne[0] * t->ne[1] : t->bytes / n;
+  for (uint64_t i = 0; i < n; i++)
+    if (f->shards[places[i].shard].file) of(f->shards[places[i].shard].file, places[i].offset, bytes);
 }
 
-void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t) {
-  if (f->shards[t->shard].file) pm_file_dont_need(f->shards[t->shard].file, t->offset, t->bytes);
+void pm_model_file_will_need(const pm_model_file *f, const pm_file_tensor *t) { for_pieces(f, t, pm_file_will_need); }
+
+void pm_model_file_dont_need(const pm_model_file *f, const pm_file_tensor *t) { for_pieces(f, t, pm_file_dont_need); }
+
+void pm_file_tensor_floats(const pm_file_tensor *t, uint64_t slab, uint64_t row, uint64_t n_row, float *dst) {
+  size_t row_bytes = pm_format_bytes((pm_type)t->type, t->ne[0]);
+  if (t->slabs && t->slabs[slab].scales) {
+    pm_fp8_unpack(&t->slabs[slab], t->ne[0], row, n_row, dst);
+    return;
+  }
+  const char *from = t->slabs ? t->slabs[slab].data : (const char *)t->data + slab * t->ne[1] * row_bytes;
+  pm_format_get((pm_type)t->type)->decode(from + row * row_bytes, dst, n_row * t->ne[0]);
 }
 
 uint64_t pm_model_file_n_meta(const pm_model_file *f) { return f->n_meta; }

@@ -1,5 +1,5 @@
-// A model file (or a set of split files) as a neutral directory: typed metadata and tensors. File types are rows of one table in
-// model_file.c; GGUF is the first. Everything here treats the file as hostile.
+// A model file (or a set of split files, or a folder) as a neutral directory: typed metadata and tensors. File types are rows of one table
+// in model_file.c: GGUF, and Hugging Face folders. Everything here treats the file as hostile.
 #ifndef PM_MODEL_FILE_H
 #define PM_MODEL_FILE_H
 
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "formats.h"
+#include "fp8.h"
 #include "status.h"
 
 typedef struct pm_model_file pm_model_file;
@@ -34,6 +35,11 @@ typedef struct pm_meta {
   uint64_t count;        // of an array; 1 otherwise
 } pm_meta;
 
+typedef struct pm_file_place {
+  uint32_t shard;
+  uint64_t offset;  // in the shard's file
+} pm_file_place;
+
 typedef struct pm_file_tensor {
   const char *name;
   uint32_t type;  // id in formats.def; checked to be there
@@ -42,7 +48,10 @@ typedef struct pm_file_tensor {
   uint32_t shard;
   uint64_t offset;  // in the shard's file
   uint64_t bytes;
-  const void *data;  // mapped or read bytes; NULL if the file was opened header_only
+  const void *data;  // mapped or read bytes; NULL if the file was opened header_only, or with slabs
+  // A tensor of a folder whose matrices lie apart, or are FP8 with scales that lie apart: [ne[2]] each. Otherwise NULL.
+  const pm_file_place *places;  // of each matrix; `shard` and `offset` are those of the first
+  const pm_slab *slabs;         // its bytes; NULL if the file was opened header_only
 } pm_file_tensor;
 
 typedef struct pm_model_file_desc {
@@ -62,6 +71,9 @@ uint64_t pm_model_file_bytes(const pm_model_file *f);  // of all shards
 // The files of a split model; a tensor's shard is an index of these.
 uint32_t pm_model_file_n_shard(const pm_model_file *f);
 const char *pm_model_file_shard_path(const pm_model_file *f, uint32_t shard);
+
+// Rows `row` .. row + n_row - 1 of matrix `slab` as floats: dst [n_row][ne[0]]. Not of a file that was opened header_only.
+void pm_file_tensor_floats(const pm_file_tensor *t, uint64_t slab, uint64_t row, uint64_t n_row, float *dst);
 
 // Asks the system to read a tensor's bytes into the page cache, now and in one go; or to drop them from there and from this process:
 // whoever looks at them again waits for the disk. No effect on a file that was read into memory.

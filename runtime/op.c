@@ -63,12 +63,23 @@ pm_tensor *pm_program_weight(pm_program *p, const char *name, pm_type type, cons
   return add_tensor(p, name, t);
 }
 
+// The rows of a matrix's slab from n_row on.
+static const pm_slab *rest_of_slab(pm_program *p, const pm_tensor *w, uint64_t n_row) {
+  pm_slab *s = pm_arena_alloc(&p->arena, sizeof *s);
+  if (!s) return latch(p, out_of_memory()), NULL;
+  *s = *w->slabs;
+  s->data = (const char *)s->data + n_row * (s->scales ? w->ne[0] : pm_tensor_row_bytes(w));
+  s->first_row += n_row;
+  return s;
+}
+
 pm_tensor *pm_program_cut(pm_program *p, const pm_tensor *w, uint64_t n_row) {
   size_t head_bytes = pm_tensor_row_bytes(w) * n_row;
   uint32_t i = 0;
   while (i < p->n_tensor && p->tensors[i] != w) i++;
   const uint64_t ne[3] = {w->ne[0], w->ne[1] - n_row, 1};
   pm_tensor *rest = pm_program_weight(p, w->name, w->type, ne, w->host ? (const char *)w->host + head_bytes : NULL, 0);
+  if (w->slabs) rest->slabs = rest_of_slab(p, w, n_row);
   if (i < p->n_tensor && !p->error) p->tensors[i]->ne[1] = n_row, p->tensors[i]->slab_bytes = head_bytes;
   return rest;
 }
@@ -99,7 +110,7 @@ pm_expert_table *pm_program_experts(pm_program *p, const pm_tensor *gate, const 
   *t = (pm_expert_table){.n_expert = n, .gate = gate, .up = up, .down = down, .slab = {slabs, slabs + n, slabs + 2 * (size_t)n}};
   const pm_tensor *matrices[3] = {gate, up, down};
   for (int m = 0; m < 3; m++)
-    for (uint32_t e = 0; e < n && matrices[m]->host; e++) t->slab[m][e] = (const char *)matrices[m]->host + e * matrices[m]->slab_bytes;
+    for (uint32_t e = 0; e < n; e++) t->slab[m][e] = pm_tensor_slab(matrices[m], e);
   return p->tables[p->n_table++] = t;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "formats.h"
+#include "fp8.h"
 
 typedef enum pm_role {
   PM_ROLE_WEIGHT,   // constant; `host` holds the bytes in the file's layout
@@ -26,15 +27,22 @@ typedef struct pm_tensor {
   pm_role role;
   pm_type type;       // scratch is F32 (or I32 for expert ids); cache is F16 or F32
   uint64_t ne[3];     // weights: {in, out, batch or experts}; unused dimensions are 1
-  const void *host;   // weights only; slab b (of ne[2]) starts at host + b * slab_bytes
+  const void *host;   // weights only; slab b (of ne[2]) starts at host + b * slab_bytes; NULL: with slabs, or where only headers were read
   size_t slab_bytes;  // bytes from one slab to the next in the file (>= ne[1] rows: fused gate_up tensors are read as two weights)
-  pm_place place;     // written by the backend
+  const pm_slab *slabs;  // weights whose slabs [ne[2]] lie apart, or must be packed: those with scales. NULL: at host
+  pm_place place;        // written by the backend
 } pm_tensor;
 
 // Bytes of one row (ne[0]), of one slab (ne[0] * ne[1]) and of the whole tensor, packed.
 static inline size_t pm_tensor_row_bytes(const pm_tensor *t) { return pm_format_bytes(t->type, t->ne[0]); }
 static inline size_t pm_tensor_slab_bytes(const pm_tensor *t) { return pm_tensor_row_bytes(t) * t->ne[1]; }
 static inline size_t pm_tensor_bytes(const pm_tensor *t) { return pm_tensor_slab_bytes(t) * t->ne[2]; }
+
+// Where slab b of a weight is, in the layout of its type; NULL if it is still to be packed or was not read.
+static inline const void *pm_tensor_slab(const pm_tensor *t, uint64_t b) {
+  if (t->host) return (const char *)t->host + b * t->slab_bytes;
+  return t->slabs && !t->slabs[b].scales ? t->slabs[b].data : NULL;
+}
 
 // Part of an f32 (or i32) scratch tensor: value i of batch item b of row r is element
 // offset + r * stride_row + b * stride_batch + i. Strides are in elements.

@@ -58,6 +58,11 @@ uint64_t pm_file_bytes(const pm_file *file) { return file->bytes; }
 
 const char *pm_file_path(const pm_file *file) { return file->path; }
 
+bool pm_file_is_folder(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 pm_status pm_file_read(pm_file *file, uint64_t offset, void *dst, size_t bytes) {
   uint8_t *to = dst;
   for (size_t done = 0; done < bytes;) {

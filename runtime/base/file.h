@@ -14,6 +14,7 @@ pm_status pm_file_open(const char *path, pm_file **out) PM_MUST_USE;  // refuses
 void pm_file_close(pm_file *file);
 uint64_t pm_file_bytes(const pm_file *file);
 const char *pm_file_path(const pm_file *file);
+bool pm_file_is_folder(const char *path);
 
 // Reads exactly `bytes` at `offset` (thread-safe); PM_ERR_IO if the file is shorter.
 pm_status pm_file_read(pm_file *file, uint64_t offset, void *dst, size_t bytes) PM_MUST_USE;

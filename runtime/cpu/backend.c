@@ -12,8 +12,18 @@ enum { ALIGN = 64, HOME_ALIGN = 256, HOMES_ALIGN = 2 << 20 };  // homes: a huge 
 
 static pm_cpu *self(const pm_backend *b) { return (pm_cpu *)b; }
 
+// Weights that were packed are so no more, for a backend that comes after this one.
+static void drop_packed(pm_cpu *c) {
+  for (uint32_t i = 0; c->packed && i < c->program->n_tensor; i++) {
+    if (c->packed[i]) c->program->tensors[i]->host = NULL;
+    pm_free(c->packed[i]);
+  }
+  pm_free(c->packed);
+}
+
 static void destroy(pm_backend *b) {
   pm_cpu *c = self(b);
+  drop_packed(c);
   pm_cpu_reference_destroy(c->reference);
   pm_cpu_executor_destroy(c->executor);
   pm_team_destroy(c->team);
@@ -64,6 +74,55 @@ static uint64_t expert_bytes(const pm_program *p) {
   return sum;
 }
 
+// ---- weights that do not lie in the file as they are computed with ----
+
+static bool is_expert_matrix(const pm_program *p, const pm_tensor *w) {
+  for (uint32_t t = 0; t < p->n_table; t++)
+    for (int m = 0; m < 3; m++)
+      if (pm_expert_matrix(p->tables[t], m) == w) return true;
+  return false;
+}
+
+typedef struct pack_job {
+  const pm_tensor *w;
+  char *dst;
+} pack_job;
+
+static void pack_share(void *arg, uint32_t thread, uint32_t n_thread) {
+  const pack_job *job = arg;
+  const pm_tensor *w = job->w;
+  uint64_t n = w->ne[1] * w->ne[2], end = n * (thread + 1) / n_thread;
+  for (uint64_t row = n * thread / n_thread; row < end; row++)
+    pm_fp8_pack(&w->slabs[row / w->ne[1]], w->ne[0], row % w->ne[1], 1, job->dst + row * pm_tensor_row_bytes(w));
+}
+
+static pm_status pack(pm_cpu *c, uint32_t index) {
+  pm_tensor *w = c->program->tensors[index];
+  c->packed[index] = pm_alloc_aligned(pm_tensor_bytes(w), ALIGN);
+  if (!c->packed[index]) PM_FAIL(PM_ERR_MEMORY, "out of memory: tensor %s, %zu bytes", w->name, pm_tensor_bytes(w));
+  pack_job job = {w, c->packed[index]};
+  if (c->team)
+    pm_team_run(c->team, pack_share, &job);
+  else
+    pack_share(&job, 0, 1);
+  w->host = c->packed[index], w->slab_bytes = pm_tensor_slab_bytes(w);
+  return PM_OK;
+}
+
+// FP8 with its scales apart becomes blocks; experts only if they have no homes to be packed into.
+static pm_status pack_weights(pm_cpu *c, pm_program *p, const pm_expert_plan *plan) {
+  bool homes = plan && plan->host.need;
+  PM_NEW(&c->packed, p->n_tensor, "a list of weights");
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    const pm_tensor *t = p->tensors[i];
+    if (t->role == PM_ROLE_WEIGHT && t->slabs && t->slabs->scales && !(homes && is_expert_matrix(p, t))) PM_TRY(pack(c, i));
+  }
+  for (uint32_t t = 0; t < p->n_table && !homes; t++)
+    for (int m = 0; m < 3; m++)
+      for (uint32_t e = 0; e < p->tables[t]->n_expert; e++) p->tables[t]->slab[m][e] = pm_tensor_slab(pm_expert_matrix(p->tables[t], m), e);
+  return PM_OK;
+}
+
 // Homes are not touched here: pages exist once a record is read into them.
 static pm_status make_homes(pm_cpu *c, const pm_expert_plan *plan) {
   for (uint32_t i = 0; i < plan->n_class; i++) {
@@ -89,6 +148,7 @@ static pm_status load(pm_backend *b, pm_program *p, pm_expert_plan *experts, pm_
   pm_cpu *c = self(b);
   PM_TRY(pm_program_check(p));
   c->program = p;
+  PM_TRY(pack_weights(c, p, experts));
   for (uint32_t i = 0; i < p->n_tensor; i++)
     if (p->tensors[i]->role == PM_ROLE_WEIGHT) p->tensors[i]->place.data = (void *)(uintptr_t)p->tensors[i]->host;
   PM_TRY(take_plan(c, p, experts));

@@ -17,6 +17,7 @@ typedef struct pm_cpu {
   void *kv, *scratch;  // one zeroed piece each, carved into tensors at load
   const pm_expert_plan *experts;
   void *homes[PM_EXPERT_CLASSES];
+  void **packed;  // [program->n_tensor] weights that were packed at load, or NULL
   pm_cpu_reference *reference;
   pm_cpu_executor *executor;
   pm_memory_use use;

@@ -41,7 +41,7 @@ typedef void pm_cpu_tile_fn(const pm_cpu_tile *t);
 typedef struct pm_cpu_isa {
   const char *name;
   uint32_t tile;                                                             // outputs of a call, <= PM_CPU_TILE_MAX
-  pm_cpu_tile_fn *run[PM_CPU_ACT_Q8 + 1][PM_TYPE_NVFP4 + 1];                 // [activations][weight type]; NULL where there is none
+  pm_cpu_tile_fn *run[PM_CPU_ACT_Q8 + 1][PM_TYPE_FP8 + 1];                   // [activations][weight type]; NULL where there is none
   void (*act_q8)(const float *src, pm_cpu_act_unit *dst, uint64_t n);        // ceil(n / 128) units
   void (*silu_mul)(const float *gate, const float *up, float *y, size_t n);  // y = gate / (1 + exp(-gate)) * up
 } pm_cpu_isa;

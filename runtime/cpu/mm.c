@@ -4,7 +4,7 @@
 #include "isa.h"
 
 pm_cpu_act pm_cpu_act_for(pm_type weight_type, bool exact) {
-  return !exact && pm_format_get(weight_type)->block_elements > 1 ? PM_CPU_ACT_Q8 : PM_CPU_ACT_F32;
+  return !exact && pm_cpu_isa_get()->run[PM_CPU_ACT_Q8][weight_type] ? PM_CPU_ACT_Q8 : PM_CPU_ACT_F32;
 }
 
 static uint64_t n_unit(uint64_t n) { return (n + PM_CPU_UNIT - 1) / PM_CPU_UNIT; }

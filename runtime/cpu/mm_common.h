@@ -8,6 +8,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// Weights that are multiplied as floats, whatever the activations' usual form.
+#define IS_FLOAT(type) ((type) == PM_TYPE_F32 || (type) == PM_TYPE_F16 || (type) == PM_TYPE_BF16 || (type) == PM_TYPE_FP8)
+
 // Code that all formats share: compiled once, not once per format.
 #define SHARED static __attribute__((noinline))
 

@@ -8,8 +8,14 @@ enum { BATCH = 64 };  // records that loading asks for at once: enough to keep a
 // Where a matrix of a table lies in the model's files.
 typedef struct matrix {
   const pm_file_tensor *tensor;
-  uint64_t offset;  // of expert 0
+  uint64_t offset;  // of expert 0, unless the tensor's slabs have places of their own
 } matrix;
+
+// A matrix that was read as it is stored, at the end of its room, and becomes blocks there.
+typedef struct packing {
+  const pm_tensor *w;  // NULL: nothing to be done
+  const void *scales;
+} packing;
 
 struct pm_store {
   pm_program *program;
@@ -22,6 +28,7 @@ struct pm_store {
   void **records[PM_EXPERT_CLASSES];  // [n_home]
   pm_homes_fill *fills;               // [n_expert]
   pm_direct_read *reads;              // three for each record of a batch or a step
+  packing *packings;                  // the same
   uint32_t n_read;
   pm_store_counters counters;
 };
@@ -31,6 +38,7 @@ struct pm_store {
 static pm_status find_matrix(const pm_store *s, const pm_tensor *t, matrix *out) {
   out->tensor = pm_model_file_find_tensor(s->file, t->name);
   if (!out->tensor) PM_FAIL(PM_ERR_ARGUMENT, "%s: tensor %s is not in the file", pm_model_file_path(s->file), t->name);
+  if (out->tensor->places) return PM_OK;
   uint64_t inside = (uint64_t)((const char *)t->host - (const char *)out->tensor->data);  // a fused tensor is two weights
   out->offset = out->tensor->offset + inside;
   if (inside + (t->ne[2] - 1) * t->slab_bytes + pm_tensor_slab_bytes(t) > out->tensor->bytes)
@@ -83,6 +91,7 @@ static pm_status make(pm_store *s, const pm_store_desc *d) {
   }
   PM_NEW(&s->fills, s->n_expert, "the store of experts");
   PM_NEW(&s->reads, 3 * (size_t)n_record, "the store of experts");
+  PM_NEW(&s->packings, 3 * (size_t)n_record, "the store of experts");
   return pm_homes_create(&(pm_homes_desc){.n_table = s->program->n_table,
                                           .n_expert = s->n_expert,
                                           .n_used = s->n_used,
@@ -110,7 +119,7 @@ static void leave_tables(const pm_store *s) {
   for (uint32_t t = 0; s->program && t < s->program->n_table; t++)
     for (int m = 0; m < 3; m++) {
       const pm_tensor *w = pm_expert_matrix(s->program->tables[t], m);
-      for (uint32_t e = 0; e < w->ne[2]; e++) s->program->tables[t]->slab[m][e] = (const char *)w->host + e * w->slab_bytes;
+      for (uint32_t e = 0; e < w->ne[2]; e++) s->program->tables[t]->slab[m][e] = pm_tensor_slab(w, e);
     }
 }
 
@@ -123,6 +132,7 @@ void pm_store_destroy(pm_store *s) {
   pm_free(s->matrices);
   pm_free(s->fills);
   pm_free(s->reads);
+  pm_free(s->packings);
   pm_free(s);
 }
 
@@ -150,9 +160,14 @@ static void append_reads(pm_store *s, uint32_t table, uint32_t e) {
   for (int m = 0; m < 3; m++) {
     const pm_tensor *w = pm_expert_matrix(t, m);
     const matrix *from = &s->matrices[table][m];
-    size_t bytes = pm_tensor_slab_bytes(w);
-    s->reads[s->n_read++] = (pm_direct_read){
-        .file = from->tensor->shard, .offset = from->offset + e * w->slab_bytes, .bytes = bytes, .dst = at};
+    const pm_file_place *places = from->tensor->places;
+    const void *scales = w->slabs ? w->slabs[e].scales : NULL;
+    size_t bytes = pm_tensor_slab_bytes(w), stored = scales ? w->ne[0] * w->ne[1] : bytes;
+    s->packings[s->n_read] = (packing){scales ? w : NULL, scales};
+    s->reads[s->n_read++] = (pm_direct_read){.file = places ? places[e].shard : from->tensor->shard,
+                                             .offset = places ? places[e].offset : from->offset + e * w->slab_bytes,
+                                             .bytes = stored,
+                                             .dst = at + bytes - stored};
     at += bytes;
   }
 }
@@ -160,7 +175,15 @@ static void append_reads(pm_store *s, uint32_t table, uint32_t e) {
 static pm_status read_all(pm_store *s) {
   uint32_t n = s->n_read;
   s->n_read = 0;
-  return pm_direct_run(s->reader, s->reads, n);
+  PM_TRY(pm_direct_run(s->reader, s->reads, n));
+  for (uint32_t i = 0; i < n; i++) {
+    const pm_tensor *w = s->packings[i].w;
+    char *stored = s->reads[i].dst;
+    if (w)
+      pm_fp8_pack(&(pm_slab){stored, s->packings[i].scales, 0}, w->ne[0], 0, w->ne[1],
+                  stored + w->ne[0] * w->ne[1] - pm_tensor_slab_bytes(w));
+  }
+  return PM_OK;
 }
 
 // A failure leaves nobody at home: which records are whole is not known.

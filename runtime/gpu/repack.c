@@ -31,6 +31,7 @@ void pm_gpu_parts(pm_type type, pm_gpu_part parts[PM_GPU_PARTS + 1]) {
       {PM_TYPE_NVFP4, {{0, 4}, {4, 32}}},
       {PM_TYPE_TQ1_0, {{52, 2}, {48, 4}, {0, 48}}},
       {PM_TYPE_TQ2_0, {{64, 2}, {0, 64}}},
+      {PM_TYPE_FP8, {{0, 4}, {4, 128}}},
   };
   memset(parts, 0, (PM_GPU_PARTS + 1) * sizeof *parts);
   parts[0].bytes = pm_format_get(type)->block_bytes;

@@ -240,13 +240,12 @@ static pm_status bind_gate_up(const pm_binder *b, const pm_file_tensor *t, pm_mo
 // attn_k_b from the legacy attn_kv_b {latent, heads * (nope + value)}: head h's nope rows, transposed, so that the absorbed product runs
 // along contiguous values. Decoded, because quantization blocks cannot be transposed.
 static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, const pm_config *c, pm_type type, const void **out) {
-  size_t row_bytes = pm_format_bytes((pm_type)t->type, c->n_latent), slab = (size_t)c->n_nope * c->n_latent;
+  size_t slab = (size_t)c->n_nope * c->n_latent;
   char *made = pm_bind_alloc(b, pm_format_bytes(type, slab * c->n_head));
   float *row = pm_alloc(sizeof *row * c->n_latent), *turned = pm_alloc(sizeof *turned * slab);
   for (uint32_t h = 0; made && row && turned && h < c->n_head; h++) {
-    const char *first = (const char *)t->data + row_bytes * h * (c->n_nope + c->n_value);
     for (uint32_t d = 0; d < c->n_nope; d++) {
-      pm_format_get((pm_type)t->type)->decode(first + row_bytes * d, row, c->n_latent);
+      pm_file_tensor_floats(t, 0, (uint64_t)h * (c->n_nope + c->n_value) + d, 1, row);
       for (uint32_t r = 0; r < c->n_latent; r++) turned[(size_t)r * c->n_nope + d] = row[r];
     }
     pm_format_get(type)->encode(turned, NULL, made + pm_format_bytes(type, slab * h), slab);
@@ -259,23 +258,37 @@ static pm_status transpose_k_b(const pm_binder *b, const pm_file_tensor *t, cons
   return PM_OK;
 }
 
+// The value rows of a head are whole rows of the stored tensor: used where they are.
+static pm_status bind_values(const pm_binder *b, const pm_file_tensor *t, const pm_config *c, pm_mla *m) {
+  uint64_t value[3] = {c->n_latent, c->n_value, c->n_head}, n_head_row = (uint64_t)c->n_nope + c->n_value;
+  size_t row_bytes = pm_format_bytes((pm_type)t->type, c->n_latent);
+  const char *values = t->data ? (const char *)t->data + row_bytes * c->n_nope : NULL;
+  pm_tensor *w = pm_program_weight(b->program, t->name, (pm_type)t->type, value, values, row_bytes * n_head_row);
+  m->v_b = w;
+  if (!t->slabs) return PM_OK;
+  pm_slab *slabs = pm_bind_alloc(b, c->n_head * sizeof *slabs);
+  if (!slabs) PM_FAIL(PM_ERR_MEMORY, "out of memory while converting %s", t->name);
+  for (uint32_t h = 0; h < c->n_head; h++) {
+    uint64_t row = h * n_head_row + c->n_nope;
+    slabs[h] = (pm_slab){.data = (const char *)t->slabs->data + row * c->n_latent, .scales = t->slabs->scales, .first_row = row};
+  }
+  w->slabs = slabs;
+  return PM_OK;
+}
+
 static pm_status bind_legacy_kv_b(const pm_binder *b, const pm_config *c, pm_mla *m) {
   const pm_file_tensor *t = pm_bind_find(b, "attn_kv_b.weight");
   if (!t)
     PM_FAIL(PM_ERR_FORMAT, "%s: blk.%d has neither attn_k_b and attn_v_b of the expected shapes nor attn_kv_b",
             pm_model_file_path(b->model->file), (int)b->layer);
-  uint64_t stored[3] = {c->n_latent, (uint64_t)c->n_head * (c->n_nope + c->n_value), 1}, value[3] = {c->n_latent, c->n_value, c->n_head};
+  uint64_t stored[3] = {c->n_latent, (uint64_t)c->n_head * (c->n_nope + c->n_value), 1};
   PM_TRY(pm_bind_check(b, t, stored, false));
   uint64_t key[3] = {c->n_nope, c->n_latent, c->n_head};
   pm_type key_type = b->model->exact ? PM_TYPE_F32 : PM_TYPE_F16;
   const void *turned = NULL;  // stays so where only the header was read
-  if (t->data) PM_TRY(transpose_k_b(b, t, c, key_type, &turned));
+  if (t->data || t->slabs) PM_TRY(transpose_k_b(b, t, c, key_type, &turned));
   m->k_b = pm_program_weight(b->program, t->name, key_type, key, turned, 0);
-  // the value rows of a head are whole rows of the stored tensor: used where they are
-  size_t row_bytes = pm_format_bytes((pm_type)t->type, c->n_latent);
-  const char *values = t->data ? (const char *)t->data + row_bytes * c->n_nope : NULL;
-  m->v_b = pm_program_weight(b->program, t->name, (pm_type)t->type, value, values, row_bytes * (c->n_nope + c->n_value));
-  return PM_OK;
+  return bind_values(b, t, c, m);
 }
 
 // Some converters leave 2-D k_b and v_b beside a legacy kv_b; only the 3-D form means what is needed here.

@@ -50,7 +50,9 @@ static pm_status bind_one(const pm_binder *b, const pm_weight_rule *r, void *slo
   uint64_t ne[3] = {b->dims[r->dim[0]], b->dims[r->dim[1]], b->dims[r->dim[2]]};
   PM_TRY(pm_bind_check(b, t, ne, r->plain));
   PM_TRY(refuse_scale(b, t));
-  *(const pm_tensor **)((char *)slots + r->slot) = pm_program_weight(b->program, t->name, (pm_type)t->type, ne, t->data, 0);
+  pm_tensor *w = pm_program_weight(b->program, t->name, (pm_type)t->type, ne, t->data, 0);
+  w->slabs = t->slabs;
+  *(const pm_tensor **)((char *)slots + r->slot) = w;
   return PM_OK;
 }
 

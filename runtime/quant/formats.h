@@ -15,6 +15,7 @@ typedef enum pm_type {  // values are GGUF type ids
 #include "formats.def"
 #undef PM_FORMAT
 #undef PM_FORMAT_SIZED
+  PM_TYPE_OWN = 128,  // from here on they are ours
   PM_TYPE_NONE = 0x7fffffff
 } pm_type;
 

@@ -22,7 +22,7 @@ enum { N_LEAN = 5 };
 
 // Shapes that a format allows: whole blocks, not whole groups of 256 where blocks are smaller, a multiple of 4 for plain floats.
 #define SHORT(elements) ((elements) > 1 ? (elements) : 36)
-#define LONG(elements) ((elements) == 256 ? 768 : (elements) == 64 ? 320 : (elements) == 32 ? 352 : 300)
+#define LONG(elements) ((elements) == 256 ? 768 : (elements) == 128 ? 384 : (elements) == 64 ? 320 : (elements) == 32 ? 352 : 300)
 
 #define PM_FORMAT(name, id, e, bytes)                                                                                          \
   static const pm_case cases_##name[] = {                                                                                      \

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "formats.h"
+#include "fp8.h"
 #include "memory.h"
 
 static char *golden;  // the text of formats.json
@@ -52,7 +53,7 @@ static void decode_equals_golden(void **state) {
   size_t row = 0, n_checked = 0;
   for (const pm_format *f; (f = computable(&row));) {
     const char *hex = golden_array(f->name, "blocks_hex"), *text = golden_array(f->name, "values");
-    if (f->type == PM_TYPE_F32) continue;  // nothing to decode
+    if (f->type == PM_TYPE_F32 || f->type >= PM_TYPE_OWN) continue;  // nothing to decode; not known to others
     assert_non_null(hex);
     while (*hex != ']') {
       uint8_t block[512];
@@ -136,7 +137,7 @@ static void encode_is_near(void **state) {
                 {PM_TYPE_Q6_K, 0.0172},   {PM_TYPE_IQ1_S, 0.457},   {PM_TYPE_IQ1_M, 0.423},   {PM_TYPE_IQ2_XXS, 0.335},
                 {PM_TYPE_IQ2_XS, 0.292},  {PM_TYPE_IQ2_S, 0.245},   {PM_TYPE_IQ3_XXS, 0.181}, {PM_TYPE_IQ3_S, 0.1335},
                 {PM_TYPE_IQ4_NL, 0.0758}, {PM_TYPE_IQ4_XS, 0.0763}, {PM_TYPE_MXFP4, 0.115},   {PM_TYPE_NVFP4, 0.087},
-                {PM_TYPE_TQ1_0, 0.447},   {PM_TYPE_TQ2_0, 0.447}};
+                {PM_TYPE_TQ1_0, 0.447},   {PM_TYPE_TQ2_0, 0.447},   {PM_TYPE_FP8, 0.0265}};
   static const float zeros[256];
   enum { N = 256 * 64 };
   float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
@@ -173,6 +174,44 @@ static void encode_is_near(void **state) {
   free(x), free(y), free(blocks);
 }
 
+// Every code by the definition of E4M3; the code of every value, and of what lies between; a matrix with scales of its squares.
+static void fp8_codes(void **state) {
+  (void)state;
+  for (int code = 0; code < 256; code++) {
+    int e = code >> 3 & 15, m = code & 7;
+    double value = e ? ldexp(8 + m, e - 10) : ldexp(m, -9);
+    assert_true((double)pm_fp8_value((uint8_t)code) == (code & 128 ? -value : value));
+    if ((code & 127) < 127 && code != 128) assert_int_equal(pm_fp8_code(pm_fp8_value((uint8_t)code)), code);
+    if ((code & 127) >= 126) continue;
+    float next = pm_fp8_value((uint8_t)(code + 1)), middle = (pm_fp8_value((uint8_t)code) + next) / 2;
+    assert_int_equal(pm_fp8_code(middle) & 127, (code & 127) + code % 2);
+    assert_int_equal(pm_fp8_code(nextafterf(middle, 2 * middle)) & 127, (code & 127) + 1);
+  }
+  assert_int_equal(pm_fp8_code(1e9f), 126);
+  assert_int_equal(pm_fp8_code(-1e9f), 254);
+}
+
+static void fp8_squares(void **state) {
+  (void)state;
+  enum { N_IN = 256, N_ROW = 300, FIRST = 100, BLOCKS = N_IN / 128 * N_ROW };
+  static uint8_t q[N_IN * N_ROW], room[N_IN * N_ROW + 4 * BLOCKS], scales[1 + 4 * 4 * 2];
+  static float packed[N_IN * N_ROW], plain[N_IN * N_ROW];
+  pm_rng rng = pm_rng_seed(8);
+  for (size_t i = 0; i < sizeof q; i++) q[i] = (uint8_t)(pm_rng_next(&rng) % 127);
+  for (int i = 0; i < 8; i++) memcpy(scales + 1 + 4 * i, &(float){(float)(i + 1) * 0.37f}, 4);
+  pm_slab s = {.data = q, .scales = scales + 1, .first_row = FIRST};
+  memcpy(room + 4 * BLOCKS, q, sizeof q);
+  pm_fp8_pack(&(pm_slab){room + 4 * BLOCKS, s.scales, FIRST}, N_IN, 0, N_ROW, room);  // in place
+  pm_format_get(PM_TYPE_FP8)->decode(room, packed, N_IN * N_ROW);
+  pm_fp8_unpack(&s, N_IN, 0, N_ROW, plain);
+  for (size_t i = 0; i < sizeof q; i++) {
+    float scale = (float)((FIRST + i / N_IN) / 128 * 2 + i % N_IN / 128 + 1) * 0.37f;
+    assert_true(packed[i] == scale * pm_fp8_value(q[i]) && plain[i] == packed[i]);
+  }
+  pm_fp8_unpack(&s, N_IN, 200, 1, packed);
+  assert_memory_equal(packed, plain + 200 * N_IN, N_IN * sizeof *plain);
+}
+
 static void random_has_deviation(void **state) {
   (void)state;
   enum { N = 256 * 1024 };
@@ -206,7 +245,7 @@ static void lookups(void **state) {
     assert_ptr_equal(pm_format_find_name(f->name), f);
     assert_int_equal(pm_format_bytes(f->type, 7 * f->block_elements), 7 * f->block_bytes);
   }
-  assert_int_equal(n, 33);
+  assert_int_equal(n, 34);
   assert_string_equal(pm_format_find_name("q4_k")->name, "Q4_K");
   assert_null(pm_format_find_name("q4_"));
   assert_null(pm_format_find_name("q4_k_m"));
@@ -217,7 +256,8 @@ static void lookups(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lookups),        cmocka_unit_test(decode_equals_golden), cmocka_unit_test(decode_equals_known_values),
-      cmocka_unit_test(encode_is_near), cmocka_unit_test(random_has_deviation),
+      cmocka_unit_test(encode_is_near), cmocka_unit_test(random_has_deviation), cmocka_unit_test(fp8_codes),
+      cmocka_unit_test(fp8_squares),
   };
   return cmocka_run_group_tests(tests, read_golden, free_golden);
 }
