@@ -100,7 +100,9 @@ pm_gui_health pm_gui_health_parse(const char *text, double *progress, char **mes
     health = PM_GUI_READY;
   else if ((words && !strncmp(words, "Loading", 7)) || (status && !strncmp(status, "load", 4)))
     health = PM_GUI_LOADING;
-  if (health == PM_GUI_BROKEN) *message = pm_gui_error_parse(text);
+  char *reason = copy_text(root, "reason");
+  if (health == PM_GUI_BROKEN) *message = reason ? g_steal_pointer(&reason) : pm_gui_error_parse(text);
+  g_free(reason);
   json_decref(root);
   return health;
 }
@@ -111,14 +113,13 @@ pm_gui_health pm_gui_health_parse(const char *text, double *progress, char **mes
 static const struct {
   const char *name, *label;
   size_t offset;
-} metric_rows[] = {{"pumice:memory_bytes", "memory=\"device\"", offsetof(pm_gui_gauges, device_used)},
-                   {"pumice:memory_bytes", "memory=\"host\"", offsetof(pm_gui_gauges, host_used)},
-                   {"pumice:device_memory_total_bytes", "", offsetof(pm_gui_gauges, device_total)},
-                   {"pumice:expert_hits_total", "", offsetof(pm_gui_gauges, hits)},
-                   {"pumice:expert_misses_total", "", offsetof(pm_gui_gauges, misses)},
-                   {"pumice:energy_joules_total", "", offsetof(pm_gui_gauges, joules)},
-                   {"pumice:power_watts", "", offsetof(pm_gui_gauges, watts)},
-                   {"pumice:context_tokens", "", offsetof(pm_gui_gauges, context)}};
+} metric_rows[] = {{"pumice_memory_bytes", "purpose=\"weights\"", offsetof(pm_gui_gauges, model)},
+                   {"pumice_memory_bytes", "purpose=\"cache\"", offsetof(pm_gui_gauges, model)},
+                   {"pumice_memory_bytes", "purpose=\"scratch\"", offsetof(pm_gui_gauges, model)},
+                   {"pumice_expert_hits_total", "", offsetof(pm_gui_gauges, hits)},
+                   {"pumice_expert_misses_total", "", offsetof(pm_gui_gauges, misses)},
+                   {"pumice_energy_joules_total", "", offsetof(pm_gui_gauges, joules)},
+                   {"pumice_power_watts", "", offsetof(pm_gui_gauges, watts)}};
 
 static void take_sample(const char *line, pm_gui_gauges *gauges) {
   size_t name = strcspn(line, "{ ");

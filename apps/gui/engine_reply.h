@@ -26,11 +26,11 @@ pm_gui_health pm_gui_health_parse(const char *json, double *progress, char **mes
 char *pm_gui_error_parse(const char *body);
 
 typedef struct pm_gui_gauges {
-  double device_used, device_total, host_used;  // bytes; negative: not known
-  double hits, misses;                          // of experts in slots since the start
-  double joules, watts, context;                // since the start; now; tokens that fit in a conversation
+  double model;          // bytes of weights, cache and scratch where the model runs; negative values: not known
+  double hits, misses;   // of experts in slots since the start
+  double joules, watts;  // since the start; now
 } pm_gui_gauges;
-#define PM_GUI_GAUGES_NONE ((pm_gui_gauges){-1, -1, -1, -1, -1, -1, -1, -1})
+#define PM_GUI_GAUGES_NONE ((pm_gui_gauges){-1, -1, -1, -1, -1})
 
 void pm_gui_metrics_parse(const char *prometheus, pm_gui_gauges *gauges);  // sets what it finds
 

@@ -98,11 +98,11 @@ static void test_metrics(void **state) {
   (void)state;
   pm_gui_gauges g = PM_GUI_GAUGES_NONE;
   pm_gui_metrics_parse(
-      "# HELP pumice:memory_bytes x\npumice:memory_bytes{memory=\"device\",purpose=\"weights\"} 100\n"
-      "pumice:memory_bytes{memory=\"device\",purpose=\"cache\"} 20\npumice:memory_bytes{memory=\"host\",purpose=\"staging\"} 7\n"
-      "pumice:expert_hits_total 30\npumice:expert_misses_total 10\nbroken{ 1\nother 5\n",
+      "# HELP pumice_memory_bytes x\npumice_memory_bytes{purpose=\"weights\"} 100\npumice_memory_bytes{purpose=\"weights_mapped\"} 4000\n"
+      "pumice_memory_bytes{purpose=\"cache\"} 20\npumice_memory_bytes{purpose=\"staging\"} 7\n"
+      "pumice_expert_hits_total 30\npumice_expert_misses_total 10\nbroken{ 1\nother 5\n",
       &g);
-  assert_true(g.device_used == 120 && g.host_used == 7 && g.hits == 30 && g.misses == 10 && g.joules < 0);
+  assert_true(g.model == 120 && g.hits == 30 && g.misses == 10 && g.joules < 0);
 }
 
 static void test_settings(void **state) {

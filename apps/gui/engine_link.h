@@ -1,0 +1,45 @@
+// The engine as the app sees it: a model that is being loaded, ready, or failed, and one answer at a time.
+#ifndef PM_ENGINE_LINK_H
+#define PM_ENGINE_LINK_H
+
+#include "engine_client.h"
+#include "gui_settings.h"
+
+typedef enum pm_gui_engine_state {
+  PM_GUI_ENGINE_NONE,
+  PM_GUI_ENGINE_LOADING,
+  PM_GUI_ENGINE_READY,
+  PM_GUI_ENGINE_FAILED
+} pm_gui_engine_state;
+
+typedef struct pm_gui_engine_view {
+  pm_gui_engine_state state;
+  double progress;   // of loading, in [0, 1]; negative: not known
+  const char *path;  // of the model; NULL if none was asked for
+  char *name;        // of the model, for people
+  char *message;     // why it failed
+  bool was_ready;    // before it failed: to start it again may help
+  bool on_card;      // it runs on a graphics device
+  int64_t n_ctx;     // 0: not known
+  pm_gui_gauges gauges;
+  double memory;  // of the engine's process
+} pm_gui_engine_view;
+
+typedef struct pm_gui_engine pm_gui_engine;
+
+// `program`: pumice. `changed`: the view is another, called from the main loop.
+pm_gui_engine *pm_gui_engine_create(const char *program, void (*changed)(void *user), void *user);
+void pm_gui_engine_destroy(pm_gui_engine *engine);
+const pm_gui_engine_view *pm_gui_engine_get(const pm_gui_engine *engine);
+
+void pm_gui_engine_load(pm_gui_engine *engine, const char *path, const pm_gui_engine_settings *settings);  // instead of what is loaded
+void pm_gui_engine_restart(pm_gui_engine *engine, const pm_gui_engine_settings *settings);                 // the same model anew
+void pm_gui_engine_unload(pm_gui_engine *engine);                                                          // also while it is being loaded
+
+// As pm_gui_client_answer; false: the engine is not ready, and there will be no call.
+bool pm_gui_engine_answer(pm_gui_engine *engine, const char *request, pm_gui_chunk_fn *chunk, pm_gui_done_fn *done, void *user);
+void pm_gui_engine_stop(pm_gui_engine *engine);
+
+char *pm_gui_model_name(const char *path);  // the file's name without ".gguf" and the number of its part
+
+#endif

@@ -1,0 +1,55 @@
+// What the parts of the app share.
+#ifndef PM_GUI_APP_H
+#define PM_GUI_APP_H
+
+#include <adwaita.h>
+
+#include "chat_session.h"
+#include "gui_settings.h"
+
+typedef struct pm_gui_app {
+  AdwApplication *gtk;
+  pm_gui_store *store;
+  pm_gui_engine *engine;
+  pm_gui_session *session;
+  pm_gui_engine_settings settings;
+  GtkCssProvider *font;
+  GtkWindow *window;  // NULL before it is there and after it is closed
+  GtkWidget *sidebar, *conversation, *composer, *toasts;
+  guint inhibited;  // the computer stays awake: GTK's number for that; 0: it need not
+} pm_gui_app;
+
+void pm_gui_app_save(pm_gui_app *app);  // stores the settings, and applies theme and size of letters
+void pm_gui_app_toast(pm_gui_app *app, const char *text);
+
+// gui_window.c
+void pm_gui_window_open(pm_gui_app *app);
+void pm_gui_window_update(pm_gui_app *app);               // after the engine or an answer has changed
+extern const pm_gui_session_events pm_gui_window_events;  // user: the app
+
+// window_actions.c
+void pm_gui_actions_add(pm_gui_app *app);
+void pm_gui_actions_update(pm_gui_app *app);
+// Titles and keys of the actions that have some; NULL past the end.
+typedef struct pm_gui_shortcut {
+  const char *group, *title, *action, *keys;
+} pm_gui_shortcut;
+extern const pm_gui_shortcut pm_gui_shortcuts[];
+
+// file_dialogs.c
+void pm_gui_export_dialog(pm_gui_app *app, int64_t chat, bool markdown);
+void pm_gui_import_dialog(pm_gui_app *app);
+// Calls back with the paths of the chosen model files.
+typedef void pm_gui_file_fn(void *user, const char *path);
+void pm_gui_model_dialog(GtkWindow *parent, pm_gui_file_fn *chosen, void *user);
+
+// model_picker.c, preferences.c, chat_dialog.c
+void pm_gui_picker_open(pm_gui_app *app, const char *path);  // `path`: a file to add and select, or NULL
+void pm_gui_preferences_open(pm_gui_app *app);
+void pm_gui_chat_dialog_open(pm_gui_app *app);
+
+// gauges.c
+GtkWidget *pm_gui_gauges_new(void);
+void pm_gui_gauges_update(GtkWidget *gauges, const pm_gui_app *app);
+
+#endif

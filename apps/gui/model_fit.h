@@ -1,0 +1,34 @@
+// Whether and how a model fits in this machine: the planner's figures, computed beside the main loop.
+#ifndef PM_MODEL_FIT_H
+#define PM_MODEL_FIT_H
+
+#include <gtk/gtk.h>
+#include <pumice.h>
+
+#include "gui_settings.h"
+
+// What memory is for, in the order in which bars show it.
+typedef enum pm_gui_part { PM_GUI_WEIGHTS, PM_GUI_CACHE, PM_GUI_SCRATCH, PM_GUI_EXPERTS, PM_GUI_PARTS } pm_gui_part;
+const char *pm_gui_part_name(pm_gui_part part);
+
+typedef struct pm_gui_fit {
+  bool good;      // the file could be read
+  char *message;  // if not, why
+  pumice_plan_info plan;
+  double device[PM_GUI_PARTS], host[PM_GUI_PARTS], disk;  // bytes
+  char quant[64];
+  uint32_t n_ctx_train;
+} pm_gui_fit;
+
+// Calls back in the main loop, unless cancelled by then.
+typedef void pm_gui_fit_fn(void *user, const pm_gui_fit *fit);
+void pm_gui_fit_compute(const char *path, const pm_gui_engine_settings *settings, GCancellable *cancel, pm_gui_fit_fn *done, void *user);
+
+// Names that settings take for devices, and what to call them: "auto" first, then those of this machine.
+typedef void pm_gui_devices_fn(void *user, const char *const *names, const char *const *titles);
+void pm_gui_devices_list(GCancellable *cancel, pm_gui_devices_fn *done, void *user);
+
+// A bar of one memory: what parts take of it, and what is left. `budget`: bytes that may be used.
+GtkWidget *pm_gui_fit_bar_new(const char *title, const double parts[PM_GUI_PARTS], double budget);
+
+#endif

@@ -1,0 +1,261 @@
+#include <string.h>
+
+#include "gui_app.h"
+#include "model_fit.h"
+#include "model_library.h"
+#include "widgets.h"
+
+typedef struct picker {
+  pm_gui_app *app;
+  GtkWidget *window, *list, *fit, *load, *device, *n_ctx, *problem;
+  char **devices;  // names for the settings, in the order of the row
+  GCancellable *cancel, *cancel_fit;
+  char *path;  // that is selected
+} picker;
+
+static void picker_free(gpointer data) {
+  picker *p = data;
+  g_cancellable_cancel(p->cancel);
+  g_cancellable_cancel(p->cancel_fit);
+  g_object_unref(p->cancel);
+  g_object_unref(p->cancel_fit);
+  g_strfreev(p->devices);
+  g_free(p->path);
+  g_free(p);
+}
+
+// ---- how the selected model fits ---------------------------------------------------------------------------------------------------
+
+static void add_text(picker *p, const char *text, const char *css) {
+  GtkWidget *label = pm_gui_text_label(text, css);
+  gtk_label_set_wrap(GTK_LABEL(label), TRUE);
+  gtk_label_set_selectable(GTK_LABEL(label), TRUE);
+  gtk_box_append(GTK_BOX(p->fit), label);
+}
+
+static double sum(const double parts[PM_GUI_PARTS]) {
+  double s = 0;
+  for (int i = 0; i < PM_GUI_PARTS; i++) s += parts[i];
+  return s;
+}
+
+static void on_fit(void *user, const pm_gui_fit *fit) {
+  picker *p = user;
+  const pumice_plan_info *plan = &fit->plan;
+  pm_gui_clear_box(p->fit);
+  gtk_widget_set_sensitive(p->load, fit->good && plan->fits);
+  if (!fit->good || !plan->fits) {
+    add_text(p, fit->good ? plan->reason : fit->message, "error");
+    return;
+  }
+  g_autofree char *head = g_strdup_printf("%s%son %s, context %u of %u tokens", fit->quant, *fit->quant ? ", " : "", plan->device,
+                                          plan->n_ctx, fit->n_ctx_train);
+  add_text(p, head, "dim-label");
+  if (sum(fit->device) > 0) gtk_box_append(GTK_BOX(p->fit), pm_gui_fit_bar_new("Graphics memory", fit->device, (double)plan->vram_budget));
+  if (sum(fit->host) > 0 || plan->ram_budget)
+    gtk_box_append(GTK_BOX(p->fit), pm_gui_fit_bar_new("Memory", fit->host, (double)plan->ram_budget));
+  if (fit->disk > 0) {
+    g_autofree char *bytes = pm_gui_bytes(fit->disk), *text = g_strdup_printf("%s stay on disk and are read when needed", bytes);
+    add_text(p, text, NULL);
+  }
+  g_autofree char *speed = g_strdup_printf(
+      "Answers: about %.3g tokens/s, limited by the %s. Prompts: about %.3g tokens/s, limited by the %s.", plan->decode_rate,
+      plan->decode_limit, plan->prompt_rate, plan->prompt_limit);
+  add_text(p, speed, "heading");
+  if (*plan->note) add_text(p, plan->note, "dim-label");
+}
+
+static void update_fit(picker *p) {
+  g_cancellable_cancel(p->cancel_fit);
+  g_object_unref(p->cancel_fit);
+  p->cancel_fit = g_cancellable_new();
+  gtk_widget_set_sensitive(p->load, FALSE);
+  pm_gui_clear_box(p->fit);
+  if (!p->path) return;
+  add_text(p, "Looking at the file…", "dim-label");
+  pm_gui_fit_compute(p->path, &p->app->settings, p->cancel_fit, on_fit, p);
+}
+
+// ---- the list ----------------------------------------------------------------------------------------------------------------------
+
+static const char *path_of(GtkListBoxRow *row) { return row ? g_object_get_data(G_OBJECT(row), "path") : NULL; }
+
+static void fill(picker *p, const char *select);
+
+static void on_remove(GtkButton *button, gpointer user) {
+  picker *p = user;
+  GtkWidget *row = gtk_widget_get_ancestor(GTK_WIDGET(button), GTK_TYPE_LIST_BOX_ROW);
+  GError *error = NULL;
+  if (!pm_gui_library_remove(p->app->store, path_of(GTK_LIST_BOX_ROW(row)), &error)) pm_gui_app_toast(p->app, error->message);
+  g_clear_error(&error);
+  fill(p, NULL);
+}
+
+static GtkWidget *make_row(picker *p, const char *path) {
+  g_autofree char *name = pm_gui_model_name(path), *folder = g_path_get_dirname(path);
+  double bytes = pm_gui_library_bytes(path);
+  g_autofree char *size = bytes < 0 ? g_strdup("the file is not there") : pm_gui_bytes(bytes),
+                  *subtitle = g_strdup_printf("%s · %s", size, folder);
+  g_autofree char *name_markup = g_markup_escape_text(name, -1), *subtitle_markup = g_markup_escape_text(subtitle, -1);
+  GtkWidget *row = adw_action_row_new(), *remove = pm_gui_icon_button("user-trash-symbolic", "Remove from the list", NULL);
+  adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), name_markup);
+  adw_action_row_set_subtitle(ADW_ACTION_ROW(row), subtitle_markup);
+  gtk_widget_set_valign(remove, GTK_ALIGN_CENTER);
+  adw_action_row_add_suffix(ADW_ACTION_ROW(row), remove);
+  g_signal_connect(remove, "clicked", G_CALLBACK(on_remove), p);
+  g_object_set_data_full(G_OBJECT(row), "path", g_strdup(path), g_free);
+  return row;
+}
+
+static void fill(picker *p, const char *select) {
+  GtkWidget *child;
+  while ((child = gtk_widget_get_first_child(p->list))) gtk_list_box_remove(GTK_LIST_BOX(p->list), child);
+  g_autoptr(GPtrArray) paths = pm_gui_library_list(p->app->store);
+  GtkWidget *chosen = NULL;
+  for (guint i = 0; i < paths->len; i++) {
+    GtkWidget *row = make_row(p, paths->pdata[i]);
+    gtk_list_box_append(GTK_LIST_BOX(p->list), row);
+    if (!chosen || !g_strcmp0(paths->pdata[i], select)) chosen = row;
+  }
+  gtk_widget_set_visible(p->list, paths->len > 0);
+  if (chosen) gtk_list_box_select_row(GTK_LIST_BOX(p->list), GTK_LIST_BOX_ROW(chosen));
+}
+
+static void on_selected(GtkListBox *list, GtkListBoxRow *row, gpointer user) {
+  (void)list;
+  picker *p = user;
+  g_free(p->path);
+  p->path = g_strdup(path_of(row));
+  update_fit(p);
+}
+
+static void add_file(void *user, const char *path) {
+  picker *p = user;
+  GError *error = NULL;
+  bool good = pm_gui_library_add(p->app->store, path, &error);
+  gtk_widget_set_visible(p->problem, !good);
+  if (!good) gtk_label_set_text(GTK_LABEL(p->problem), error->message);
+  g_clear_error(&error);
+  g_autofree char *first = pm_gui_library_first_part(path);
+  if (good) fill(p, first);
+}
+
+static void on_add(GtkButton *button, gpointer user) {
+  (void)button;
+  picker *p = user;
+  pm_gui_model_dialog(GTK_WINDOW(p->window), add_file, p);
+}
+
+static gboolean on_drop(GtkDropTarget *target, const GValue *value, double x, double y, gpointer user) {
+  (void)target, (void)x, (void)y;
+  g_autofree char *path = g_file_get_path(g_value_get_object(value));
+  if (path) add_file(user, path);
+  return path != NULL;
+}
+
+// ---- where it is to run ------------------------------------------------------------------------------------------------------------
+
+static void on_place(GObject *object, GParamSpec *spec, gpointer user) {
+  (void)object, (void)spec;
+  picker *p = user;
+  guint device = adw_combo_row_get_selected(ADW_COMBO_ROW(p->device));
+  if (p->devices && device < g_strv_length(p->devices)) {
+    g_free(p->app->settings.device);
+    p->app->settings.device = g_strdup(p->devices[device]);
+  }
+  p->app->settings.n_ctx = gtk_spin_button_get_value_as_int(GTK_SPIN_BUTTON(p->n_ctx));
+  pm_gui_app_save(p->app);
+  update_fit(p);
+}
+
+static void on_devices(void *user, const char *const *names, const char *const *titles) {
+  picker *p = user;
+  GtkStringList *list = gtk_string_list_new(titles);
+  guint chosen = 0;
+  for (guint i = 0; names[i]; i++)
+    if (!strcmp(names[i], p->app->settings.device)) chosen = i;
+  g_signal_handlers_block_by_func(p->device, on_place, p);
+  adw_combo_row_set_model(ADW_COMBO_ROW(p->device), G_LIST_MODEL(list));
+  adw_combo_row_set_selected(ADW_COMBO_ROW(p->device), chosen);
+  g_signal_handlers_unblock_by_func(p->device, on_place, p);
+  g_object_unref(list);
+  p->devices = g_strdupv((char **)names);
+}
+
+static void on_load(GtkButton *button, gpointer user) {
+  (void)button;
+  picker *p = user;
+  pm_gui_app *app = p->app;
+  pm_gui_store_set(app->store, "last-model", p->path, NULL);
+  pm_gui_engine_load(app->engine, p->path, &app->settings);
+  gtk_window_destroy(GTK_WINDOW(p->window));
+}
+
+static void on_unload(GtkButton *button, gpointer user) {
+  picker *p = user;
+  pm_gui_engine_unload(p->app->engine);
+  gtk_widget_set_visible(GTK_WIDGET(button), FALSE);
+}
+
+// ---- the window --------------------------------------------------------------------------------------------------------------------
+
+static GtkWidget *make_place(picker *p) {
+  GtkWidget *group = adw_preferences_group_new();
+  p->device = pm_gui_combo_row("Device", (const char *const[]){"Automatic", NULL}, 0);
+  adw_preferences_group_add(ADW_PREFERENCES_GROUP(group), p->device);
+  adw_preferences_group_add(ADW_PREFERENCES_GROUP(group), pm_gui_spin_row("Context", "Tokens of a conversation; 0 is the model's usual", 0,
+                                                                          1 << 20, 1024, 0, (double)p->app->settings.n_ctx, &p->n_ctx));
+  g_signal_connect(p->device, "notify::selected", G_CALLBACK(on_place), p);
+  g_signal_connect(p->n_ctx, "notify::value", G_CALLBACK(on_place), p);
+  return group;
+}
+
+static GtkWidget *make_head(picker *p) {
+  GtkWidget *head = adw_header_bar_new(), *add = gtk_button_new_with_label("Add Models…"), *unload = gtk_button_new_with_label("Unload");
+  p->load = gtk_button_new_with_label("Load");
+  gtk_widget_add_css_class(p->load, "suggested-action");
+  gtk_widget_set_visible(unload, pm_gui_engine_get(p->app->engine)->state != PM_GUI_ENGINE_NONE);
+  adw_header_bar_pack_start(ADW_HEADER_BAR(head), add);
+  adw_header_bar_pack_end(ADW_HEADER_BAR(head), p->load);
+  adw_header_bar_pack_end(ADW_HEADER_BAR(head), unload);
+  g_signal_connect(add, "clicked", G_CALLBACK(on_add), p);
+  g_signal_connect(p->load, "clicked", G_CALLBACK(on_load), p);
+  g_signal_connect(unload, "clicked", G_CALLBACK(on_unload), p);
+  return head;
+}
+
+void pm_gui_picker_open(pm_gui_app *app, const char *path) {
+  picker *p = g_new0(picker, 1);
+  *p = (picker){.app = app, .cancel = g_cancellable_new(), .cancel_fit = g_cancellable_new()};
+  p->window = adw_window_new();
+  gtk_window_set_title(GTK_WINDOW(p->window), "Models");
+  gtk_window_set_transient_for(GTK_WINDOW(p->window), app->window);
+  gtk_window_set_modal(GTK_WINDOW(p->window), TRUE);
+  gtk_window_set_default_size(GTK_WINDOW(p->window), 620, 600);
+  g_object_set_data_full(G_OBJECT(p->window), "picker", p, picker_free);
+  GtkWidget *head = make_head(p);
+  p->list = gtk_list_box_new();
+  gtk_widget_add_css_class(p->list, "boxed-list");
+  pm_gui_set_label(p->list, "Models");
+  g_signal_connect(p->list, "row-selected", G_CALLBACK(on_selected), p);
+  p->fit = gtk_box_new(GTK_ORIENTATION_VERTICAL, 10);
+  p->problem = pm_gui_text_label("", "error");
+  gtk_label_set_wrap(GTK_LABEL(p->problem), TRUE);
+  gtk_widget_set_visible(p->problem, FALSE);
+  GtkWidget *hint = pm_gui_text_label("Model files stay where they are. Files in GGUF format may also be dropped here.", "dim-label");
+  GtkWidget *box = pm_gui_box(GTK_ORIENTATION_VERTICAL, 18, hint, p->problem, p->list, make_place(p), p->fit, NULL);
+  gtk_widget_add_css_class(box, "dialog-content");
+  GtkWidget *scroller = gtk_scrolled_window_new();
+  gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(scroller), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
+  gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), box);
+  gtk_widget_set_vexpand(scroller, TRUE);
+  adw_window_set_content(ADW_WINDOW(p->window), pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, head, scroller, NULL));
+  GtkDropTarget *drop = gtk_drop_target_new(G_TYPE_FILE, GDK_ACTION_COPY | GDK_ACTION_LINK);
+  g_signal_connect(drop, "drop", G_CALLBACK(on_drop), p);
+  gtk_widget_add_controller(p->window, GTK_EVENT_CONTROLLER(drop));
+  g_autofree char *last = pm_gui_store_get(app->store, "last-model");
+  fill(p, last);
+  if (path) add_file(p, path);
+  pm_gui_devices_list(p->cancel, on_devices, p);
+  gtk_window_present(GTK_WINDOW(p->window));
+}
