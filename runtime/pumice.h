@@ -111,7 +111,7 @@ typedef struct pumice_model_info {
   char device[256];      // what it runs on
   char driver[256];      // name and version of the device's driver; "" for the CPU
   char note[256];        // why it does not run where "auto" would rather have it; "" if there is nothing to say
-  char chat_format[32];  // "deepseek-v3", "chatml", ...; "" if the file's template is not known
+  char chat_format[32];  // "deepseek-v3", "chatml", ...; "jinja": the file's own; "": it has none that is known
   uint64_t n_parameter, file_bytes;
   uint32_t n_layer, n_ctx_train, n_ctx, n_vocab, d_model, n_expert, n_expert_used, n_thread;
   int32_t token_bos, token_eos;  // -1 if none
@@ -266,9 +266,41 @@ typedef struct pumice_message {
 
 // The prompt text for a conversation in the model's chat format, ready for pumice_tokenize with PUMICE_PARSE_SPECIAL (it contains the
 // BOS text where the format has one). `thinking`: ask for thinking where the format lets one choose. *n: capacity in, bytes out as
-// above; the text is terminated. ERR_UNSUPPORTED if the file's template is not known.
+// above; the text is terminated. The file's own chat template is run (Jinja; https://jinja.palletsprojects.com/en/3.1.x/templates/);
+// ERR_ARGUMENT if it refuses the conversation, ERR_FORMAT if it is wrong, ERR_UNSUPPORTED if it uses what is not known here. A file
+// without one gets the format that its vocabulary is made for, or ERR_UNSUPPORTED.
 PUMICE_API pumice_status pumice_chat_render(const pumice_model *model, const pumice_message *messages, size_t n_message,
                                             bool add_generation_prompt, bool thinking, char *buffer, size_t *n);
+
+// The same for a request as clients of the OpenAI API send it, as JSON text, terminated:
+//   messages             objects with role and content (a string, null, or parts of type text), tool_calls, tool_call_id, name,
+//                        reasoning_content; a template may look at other keys, too
+//   tools                as in that API; needs a template
+//   add_generation_prompt       true if left out
+//   continue_final_message      true: the prompt ends where the last message's text does
+//   enable_thinking             asks for thinking or forbids it where the template lets one choose; left out: as the template likes
+//   chat_template_kwargs        an object: more variables of the template
+PUMICE_API pumice_status pumice_chat_render_json(const pumice_model *model, const char *request, char *buffer, size_t *n);
+
+// ---- tool calls ----------------------------------------------------------------------------------------------------
+
+// Calls of tools told from the rest of an answer, whose text comes in pieces, cut anywhere, with the texts of control tokens in it. The
+// formats are those whose marks the model's template has: DeepSeek V3, R1 and V3.1; Kimi K2; <tool_call> with JSON (Hermes, Qwen) or
+// <arg_key> (GLM). Without such a template: <tool_call>, and an answer that is nothing but a JSON object with name and arguments, or a
+// list of such. Text that cannot be part of a call is passed on at once; what begins like a call and is none is passed on as text.
+typedef struct pumice_tool_stream pumice_tool_stream;
+typedef bool pumice_tool_text_fn(void *user, const char *text, size_t bytes);  // not terminated; a false return stops
+// The index-th call of the answer, whole. `id`: the model's own or a new one; `arguments`: the text of a JSON object.
+typedef bool pumice_tool_call_fn(void *user, uint32_t index, const char *id, const char *name, const char *arguments);
+PUMICE_API pumice_status pumice_tool_stream_begin(const pumice_model *model, pumice_tool_text_fn *text, pumice_tool_call_fn *call,
+                                                  void *user, pumice_tool_stream **out);
+// `end`: nothing follows; a call that lacks only its last marks counts. ERR_CANCELLED when a callback returned false.
+PUMICE_API pumice_status pumice_tool_stream_push(pumice_tool_stream *stream, const char *text, size_t bytes, bool end);
+PUMICE_API void pumice_tool_stream_end(pumice_tool_stream *stream);  // NULL is fine
+
+// The same for a whole answer, as JSON: {"content": the text that is left, or null, "tool_calls": [as in the OpenAI API]}. *n: capacity
+// in, bytes out as above.
+PUMICE_API pumice_status pumice_tool_calls(const pumice_model *model, const char *text, size_t bytes, char *buffer, size_t *n);
 
 // ---- sessions ------------------------------------------------------------------------------------------------------
 

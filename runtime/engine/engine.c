@@ -35,7 +35,7 @@ static pm_status open_into(pm_engine *e, const char *path, const pm_engine_desc 
   PM_TRY(pm_model_file_open(path, &how, &e->file));
   PM_TRY(pm_model_init(&e->model, e->file, d->exact));
   PM_TRY(pm_tokenizer_create(e->file, &e->tokenizer));
-  e->chat = pm_chat_format_detect(e->file);
+  PM_TRY(pm_chat_init(&e->chat, e->file, e->tokenizer));
   e->sizes = (pm_plan_sizes){.n_ctx = d->n_ctx, .n_session = d->n_session, .n_batch = d->n_batch, .cache_f32 = d->cache_f32};
   PM_TRY(pm_plan_build(&e->model, &e->sizes, &e->program));
   e->fingerprint = fingerprint(e);
@@ -62,6 +62,7 @@ void pm_engine_close(pm_engine *e) {
   pm_program_finish(&e->program);
   pm_model_finish(&e->model);
   pm_kv_finish(&e->kv);
+  pm_chat_finish(&e->chat);
   pm_tokenizer_destroy(e->tokenizer);
   pm_model_file_close(e->file);
   pm_free(e->rows);

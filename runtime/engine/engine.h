@@ -3,7 +3,7 @@
 #define PM_ENGINE_H
 
 #include "backend.h"
-#include "chat.h"
+#include "chat_request.h"
 #include "experts.h"
 #include "kv.h"
 #include "model.h"
@@ -32,7 +32,7 @@ typedef struct pm_engine_desc {
 typedef struct pm_engine {
   pm_model_file *file;
   pm_tokenizer *tokenizer;
-  const pm_chat_format *chat;  // NULL: template unknown
+  pm_chat chat;
   pm_model model;
   pm_program program;
   pm_plan_sizes sizes;  // that were asked for, and what they mean

@@ -47,3 +47,11 @@ void pm_buffer_finish(pm_buffer *b) {
   pm_free(b->at);
   *b = (pm_buffer){0};
 }
+
+pm_status pm_buffer_copy_out(const pm_buffer *b, char *out, size_t *n) {
+  size_t capacity = *n;
+  *n = b->n < capacity ? b->n : b->n + 1;
+  if (b->n >= capacity) PM_FAIL(PM_ERR_ARGUMENT, "room for %zu bytes, the text and its terminator take %zu", capacity, b->n + 1);
+  if (b->n) memcpy(out, b->at, b->n);
+  return out[b->n] = 0, PM_OK;
+}

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "unicode.h"
-#include "utf8.h"
+#include "span.h"
 
 typedef enum role { SYSTEM, USER, ASSISTANT, N_ROLE } role;
 
@@ -38,6 +37,7 @@ struct pm_chat_format {
   const turns *turns;
   const char *prompt, *thinking_prompt;  // opens the answer; the second, if not NULL, when thinking is asked for
   uint32_t flags;
+  const char *token, *model;   // of files without a template: a token of the vocabulary, and what the model's name contains
   const char *default_system;  // text of a system turn for a conversation that does not begin with one
   const char *system_preface;  // in the first system turn, before its text
 };
@@ -87,12 +87,16 @@ static const pm_chat_format formats[] = {
      .turns = &deepseek_v31,
      .prompt = "<｜Assistant｜></think>",
      .thinking_prompt = "<｜Assistant｜><think>",
+     .token = "<｜Assistant｜>",
+     .model = "V3.1",
      .flags = SYSTEM_FIRST | DROP_FIRST | ANSWER_USER},
     // R1 is V3 that drops earlier thoughts; since early 2025 its prompt opens the thinking block.
     {.name = "deepseek-r1",
      .marks = {V3_MARKS, "'<｜Assistant｜><think>"},
      .turns = &deepseek_v3,
      .prompt = "<｜Assistant｜><think>\n",
+     .token = "<｜Assistant｜>",
+     .model = "R1",
      .flags = SYSTEM_FIRST | DROP_THOUGHTS},
     {.name = "deepseek-v3",
      .marks = {V3_MARKS, "split('</think>')[-1].lstrip()"},
@@ -104,14 +108,24 @@ static const pm_chat_format formats[] = {
      .turns = &deepseek_v3,
      .prompt = "<｜Assistant｜>",
      .flags = SYSTEM_FIRST | DROP_THOUGHTS},
-    {.name = "deepseek-v3", .marks = {V3_MARKS}, .turns = &deepseek_v3, .prompt = "<｜Assistant｜>", .flags = SYSTEM_FIRST},
+    {.name = "deepseek-v3",
+     .marks = {V3_MARKS},
+     .turns = &deepseek_v3,
+     .prompt = "<｜Assistant｜>",
+     .flags = SYSTEM_FIRST,
+     .token = "<｜Assistant｜>"},
     {.name = "kimi-k2",
      .marks = {KIMI_MARK, "<think></think>"},
      .turns = &kimi_k2_thinking,
      .prompt = KIMI_MARK,
      .flags = DROP_THOUGHTS,
      .default_system = KIMI_SYSTEM},
-    {.name = "kimi-k2", .marks = {KIMI_MARK, KIMI_SYSTEM}, .turns = &kimi_k2, .prompt = KIMI_MARK, .default_system = KIMI_SYSTEM},
+    {.name = "kimi-k2",
+     .marks = {KIMI_MARK, KIMI_SYSTEM},
+     .turns = &kimi_k2,
+     .prompt = KIMI_MARK,
+     .token = "<|im_assistant|>",
+     .default_system = KIMI_SYSTEM},
     {.name = "kimi-k2", .marks = {KIMI_MARK, MOONLIGHT_SYSTEM}, .turns = &kimi_k2, .prompt = KIMI_MARK, .default_system = MOONLIGHT_SYSTEM},
     {.name = "kimi-k2", .marks = {KIMI_MARK, PLAIN_SYSTEM}, .turns = &kimi_k2, .prompt = KIMI_MARK, .default_system = PLAIN_SYSTEM},
     {.name = "kimi-k2", .marks = {KIMI_MARK}, .turns = &kimi_k2, .prompt = KIMI_MARK},
@@ -121,8 +135,10 @@ static const pm_chat_format formats[] = {
      .turns = &glm_47,
      .prompt = "<|assistant|></think>",
      .thinking_prompt = "<|assistant|><think>",
+     .token = "[gMASK]",
+     .model = "4.7",
      .flags = TRIM_ANSWERS | DROP_THOUGHTS | KEEP_NEWEST},
-    {.name = "glm-4", .marks = {"[gMASK]<sop>"}, .lacks = "think", .turns = &glm_4, .prompt = "<|assistant|>"},
+    {.name = "glm-4", .marks = {"[gMASK]<sop>"}, .lacks = "think", .turns = &glm_4, .prompt = "<|assistant|>", .token = "[gMASK]"},
     {.name = "llama-3",
      .marks = {LLAMA_3_MARKS, "Cutting Knowledge Date: December 2023"},
      .turns = &llama_3,
@@ -130,7 +146,12 @@ static const pm_chat_format formats[] = {
      .flags = TRIM,
      .default_system = "",
      .system_preface = LLAMA_31_PREFACE},
-    {.name = "llama-3", .marks = {LLAMA_3_MARKS, "add_generation_prompt"}, .turns = &llama_3, .prompt = LLAMA_3_PROMPT, .flags = TRIM},
+    {.name = "llama-3",
+     .marks = {LLAMA_3_MARKS, "add_generation_prompt"},
+     .turns = &llama_3,
+     .prompt = LLAMA_3_PROMPT,
+     .flags = TRIM,
+     .token = "<|start_header_id|>"},
     {.name = "llama-3", .marks = {LLAMA_3_MARKS}, .turns = &llama_3, .prompt = LLAMA_3_PROMPT, .flags = TRIM | ALWAYS_PROMPT},
     {.name = "chatml",
      .marks = {"<|im_start|>", QWEN_SYSTEM},
@@ -142,39 +163,32 @@ static const pm_chat_format formats[] = {
      .turns = &chatml,
      .prompt = "<|im_start|>assistant\n",
      .default_system = PLAIN_SYSTEM "."},
-    {.name = "chatml", .marks = {"<|im_start|>"}, .lacks = "<|im_sep|>", .turns = &chatml, .prompt = "<|im_start|>assistant\n"},
+    {.name = "chatml",
+     .marks = {"<|im_start|>"},
+     .lacks = "<|im_sep|>",
+     .turns = &chatml,
+     .prompt = "<|im_start|>assistant\n",
+     .token = "<|im_start|>"},
 };
 
 // ---- recognition ---------------------------------------------------------------------------------------------------
 
-// A stretch of text; not terminated.
-typedef struct span {
-  const char *at;
-  size_t n;
-} span;
-
-// Where `needle` first begins in s; NULL if it does not.
-static const char *find(span s, const char *needle) {
-  size_t n = strlen(needle);
-  for (const char *end = s.at + s.n, *p = s.at; (size_t)(end - p) >= n; p++) {
-    p = memchr(p, needle[0], (size_t)(end - p) - n + 1);
-    if (!p) return NULL;
-    if (memcmp(p, needle, n) == 0) return p;
-  }
-  return NULL;
-}
-
-static bool fits(const pm_chat_format *f, span template) {
+static bool fits(const pm_chat_format *f, pm_span template) {
   for (size_t i = 0; i < sizeof f->marks / sizeof *f->marks && f->marks[i]; i++)
-    if (!find(template, f->marks[i])) return false;
-  return !f->lacks || !find(template, f->lacks);
+    if (!pm_span_find(template, pm_span_of(f->marks[i]))) return false;
+  return !f->lacks || !pm_span_find(template, pm_span_of(f->lacks));
 }
 
-const pm_chat_format *pm_chat_format_detect(const pm_model_file *file) {
-  span template = {"", 0};
+static bool fits_vocabulary(const pm_chat_format *f, const pm_tokenizer *t, pm_span model) {
+  return f->token && pm_token_find(t, f->token) >= 0 && (!f->model || pm_span_find(model, pm_span_of(f->model)));
+}
+
+const pm_chat_format *pm_chat_format_detect(const pm_model_file *file, const pm_tokenizer *t) {
+  pm_span template = {"", 0}, model = {"", 0};  // stay empty where the file has none
   if (pm_meta_string(file, "tokenizer.chat_template", 0, &template.at, &template.n) != PM_OK) return NULL;
+  if (pm_meta_string(file, "general.name", 0, &model.at, &model.n) != PM_OK) return NULL;
   for (const pm_chat_format *f = formats; f < formats + sizeof formats / sizeof *formats; f++)
-    if (fits(f, template)) return f;
+    if (template.n ? fits(f, template) : fits_vocabulary(f, t, model)) return f;
   return NULL;
 }
 
@@ -190,13 +204,13 @@ typedef struct writer {
   size_t n;  // counts on when out is full
 } writer;
 
-static void put(writer *w, span s) {
+static void put(writer *w, pm_span s) {
   if (w->n < w->capacity) memcpy(w->out + w->n, s.at, s.n < w->capacity - w->n ? s.n : w->capacity - w->n);
   w->n += s.n;
 }
 
 static void put_token(writer *w, int32_t id) {
-  span s;
+  pm_span s;
   s.at = pm_token_bytes(w->t, id, true, &s.n);
   put(w, s);
 }
@@ -205,65 +219,49 @@ static void put_token(writer *w, int32_t id) {
 static void put_format(writer *w, const char *text) {
   while (*text) {
     size_t n = strcspn(text, BOS EOS);
-    put(w, (span){text, n});
+    put(w, (pm_span){text, n});
     text += n;
     if (*text) put_token(w, *text++ == BOS[0] ? pm_tokenizer_bos(w->t) : pm_tokenizer_eos(w->t));
   }
 }
 
-static span trim_left(span s) {
-  for (uint32_t c; s.n;) {
-    int length = pm_utf8_scan((const unsigned char *)s.at, s.n, &c);
-    if (length <= 0 || !pm_unicode_is_space(c)) break;
-    s.at += length, s.n -= (size_t)length;
-  }
-  return s;
-}
+static pm_span trim_left(pm_span s) { return pm_span_strip(s, NULL, true, false); }
+static pm_span trim(pm_span s) { return pm_span_strip(s, NULL, true, true); }
 
-static span trim(span s) {
-  s = trim_left(s);
-  for (uint32_t c; s.n;) {
-    size_t length = 1;
-    while (length < 4 && length < s.n && (s.at[s.n - length] & 0xc0) == 0x80) length++;
-    if (pm_utf8_scan((const unsigned char *)s.at + s.n - length, length, &c) != (int)length || !pm_unicode_is_space(c)) break;
-    s.n -= length;
-  }
-  return s;
-}
-
-static const char think_open[] = "<think>", think_close[] = "</think>";
+#define THINK_OPEN "<think>"
+#define THINK_CLOSE "</think>"
 
 // Where the thoughts of an answer end, behind </think>; its beginning if it has none.
-static const char *end_of_thoughts(span s, bool first) {
+static const char *end_of_thoughts(pm_span s, bool first) {
   const char *behind = s.at;
-  for (const char *p; (p = find(s, think_close));) {
-    behind = p + sizeof think_close - 1;
+  for (const char *p; (p = pm_span_find(s, PM_SPAN(THINK_CLOSE)));) {
+    behind = p + sizeof THINK_CLOSE - 1;
     if (first) break;
-    s = (span){behind, s.n - (size_t)(behind - s.at)};
+    s = (pm_span){behind, s.n - (size_t)(behind - s.at)};
   }
   return behind;
 }
 
 // The text of a message as the format shows it.
-static span shown(const pm_chat_format *f, const pm_message *m, role r) {
-  span s = {m->content, strlen(m->content)};
+static pm_span shown(const pm_chat_format *f, const pm_message *m, role r) {
+  pm_span s = {m->content, strlen(m->content)};
   if (r == ASSISTANT && (f->flags & (DROP_THOUGHTS | DROP_FIRST))) {
     const char *behind = end_of_thoughts(s, f->flags & DROP_FIRST);
     bool dropped = behind > s.at;
-    s = (span){behind, s.n - (size_t)(behind - s.at)};
+    s = (pm_span){behind, s.n - (size_t)(behind - s.at)};
     if (dropped && (f->flags & NO_INDENT)) s = trim_left(s);
   }
   return (f->flags & TRIM) || (r == ASSISTANT && (f->flags & TRIM_ANSWERS)) ? trim(s) : s;
 }
 
 // The thoughts of an answer, without marks and white space; empty if it has none.
-static span thoughts(const pm_message *m) {
-  span s = {m->content, strlen(m->content)};
-  const char *close = find(s, think_close);
-  if (!close) return (span){"", 0};
+static pm_span thoughts(const pm_message *m) {
+  pm_span s = {m->content, strlen(m->content)};
+  const char *close = pm_span_find(s, PM_SPAN(THINK_CLOSE));
+  if (!close) return (pm_span){"", 0};
   s.n = (size_t)(close - s.at);
-  const char *open = find(s, think_open);
-  if (open) s = (span){open + sizeof think_open - 1, (size_t)(close - open) - (sizeof think_open - 1)};
+  const char *open = pm_span_find(s, PM_SPAN(THINK_OPEN));
+  if (open) s = (pm_span){open + sizeof THINK_OPEN - 1, (size_t)(close - open) - (sizeof THINK_OPEN - 1)};
   return trim(s);
 }
 
@@ -273,7 +271,7 @@ static role role_of(const pm_message *m) {
   return r;
 }
 
-static void put_turn(writer *w, role r, const char *preface, span text) {
+static void put_turn(writer *w, role r, const char *preface, pm_span text) {
   put_format(w, w->f->turns->before[r]);
   put_format(w, preface ? preface : "");
   put(w, text);
@@ -292,11 +290,11 @@ static void put_systems_first(writer *w, const pm_message *messages, size_t n) {
 
 static void put_answer(writer *w, const pm_message *m, bool asked, bool newest) {
   const pm_chat_format *f = w->f;
-  span kept = newest && (f->flags & KEEP_NEWEST) ? thoughts(m) : (span){"", 0};
+  pm_span kept = newest && (f->flags & KEEP_NEWEST) ? thoughts(m) : (pm_span){"", 0};
   if (kept.n) {
     put_format(w, f->thinking_prompt);
     put(w, kept);
-    put_format(w, think_close);
+    put_format(w, THINK_CLOSE);
   } else if (asked || !(f->flags & ANSWER_USER)) {
     put_format(w, f->turns->before[ASSISTANT]);
   }
@@ -312,7 +310,7 @@ static void put_conversation(writer *w, const pm_message *messages, size_t n, bo
   put_format(w, f->turns->prefix);
   if (f->flags & SYSTEM_FIRST) put_systems_first(w, messages, n);
   if (f->default_system && role_of(&messages[0]) != SYSTEM)
-    put_turn(w, SYSTEM, f->system_preface, (span){f->default_system, strlen(f->default_system)});
+    put_turn(w, SYSTEM, f->system_preface, (pm_span){f->default_system, strlen(f->default_system)});
   bool asked = false;  // the turn before was the user's
   for (size_t i = 0; i < n; i++) {
     role r = role_of(&messages[i]);

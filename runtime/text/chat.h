@@ -1,4 +1,4 @@
-// Conversations to prompt text, in the formats of released models (recognised from the template in the file), and thinking told apart.
+// Conversations to prompt text in the formats of released models, for files without a template that can be run; and thinking told apart.
 #ifndef PM_CHAT_H
 #define PM_CHAT_H
 
@@ -6,8 +6,8 @@
 
 typedef struct pm_chat_format pm_chat_format;  // a row of a static table
 
-// NULL if the file has no template or one that is not recognised.
-const pm_chat_format *pm_chat_format_detect(const pm_model_file *file);
+// By the template of the file; without one by its vocabulary and the model's name. NULL if it is not recognised.
+const pm_chat_format *pm_chat_format_detect(const pm_model_file *file, const pm_tokenizer *t);
 // "deepseek-v2", "deepseek-v3", "deepseek-r1", "deepseek-v3.1", "chatml", "llama-3", "glm-4", "kimi-k2"
 const char *pm_chat_format_name(const pm_chat_format *f);
 

@@ -26,7 +26,7 @@ static pm_value f_title(pm_run *r, pm_value v, const pm_args *a) { return (void)
 static pm_value f_trim(pm_run *r, pm_value v, const pm_args *a) {
   pm_span s = pm_text_of(r, v), chars;
   bool given = pm_as_text(a->bound[0], &chars);
-  return pm_run_charge(r, s.n / 64) ? pm_value_text(pm_strip(s, given ? &chars : NULL, true, true)) : v;
+  return pm_run_charge(r, s.n / 64) ? pm_value_text(pm_span_strip(s, given ? &chars : NULL, true, true)) : v;
 }
 
 static pm_value f_replace(pm_run *r, pm_value v, const pm_args *a) {
@@ -96,7 +96,7 @@ static pm_value f_format(pm_run *r, pm_value v, const pm_args *a) {
 // The number that a whole text is, white space aside.
 static bool parse_number(pm_span s, int base, pm_value *out) {
   char text[64], *end;
-  s = pm_strip(s, NULL, true, true);
+  s = pm_span_strip(s, NULL, true, true);
   if (s.n == 0 || s.n >= sizeof text || memchr(s.at, 0, s.n) || (s.at[0] | 32) == 'n') return false;
   memcpy(text, s.at, s.n);
   text[s.n] = 0;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "jinja_ast.h"
-#include "unicode.h"
 #include "utf8.h"
 
 typedef struct lexer {
@@ -40,11 +39,8 @@ static void skip(lexer *l, size_t n) {
 }
 
 static void skip_spaces(lexer *l) {
-  for (uint32_t c;;) {
-    int n = l->at < l->end ? pm_utf8_scan((const unsigned char *)l->at, (size_t)(l->end - l->at), &c) : 0;
-    if (n <= 0 || !pm_unicode_is_space(c)) return;
-    skip(l, (size_t)n);
-  }
+  size_t n = (size_t)(l->end - l->at), kept = pm_span_strip((pm_span){l->at, n}, NULL, true, false).n;
+  if (n > kept) skip(l, n - kept);
 }
 
 // After a tag: `sign` is the one before its end, + or - or none.
@@ -58,13 +54,7 @@ static void trim_after(lexer *l, char sign, bool block) {
 // ---- text between tags ---------------------------------------------------------------------------------------------
 
 static const char *trim_right(const char *from, const char *to) {
-  for (uint32_t c; to > from;) {
-    size_t n = 1;
-    while (n < 4 && n < (size_t)(to - from) && (to[-(ptrdiff_t)n] & 0xc0) == 0x80) n++;
-    if (pm_utf8_scan((const unsigned char *)to - n, n, &c) != (int)n || !pm_unicode_is_space(c)) break;
-    to -= n;
-  }
-  return to;
+  return from + pm_span_strip((pm_span){from, (size_t)(to - from)}, NULL, false, true).n;
 }
 
 // White space from the beginning of the line to the tag goes, if there is nothing else.

@@ -42,28 +42,6 @@ pm_value pm_title(pm_run *r, pm_span s, pm_boundary_fn *boundary) {
   return pm_run_take_text(r, &out);
 }
 
-static bool strips(uint32_t c, pm_span one, const pm_span *chars) {
-  return chars ? pm_span_find(*chars, one) != NULL : c != UINT32_MAX && pm_unicode_is_space(c);
-}
-
-pm_span pm_strip(pm_span s, const pm_span *chars, bool left, bool right) {
-  size_t n;
-  while (left && s.n) {
-    uint32_t c = char_at(s, 0, &n);
-    if (!strips(c, (pm_span){s.at, n}, chars)) break;
-    s.at += n, s.n -= n;
-  }
-  while (right && s.n) {
-    size_t at = s.n - 1;
-    while (at > 0 && s.n - at < 4 && (s.at[at] & 0xc0) == 0x80) at--;
-    uint32_t c = char_at(s, at, &n);
-    if (at + n != s.n) at = s.n - 1, n = 1, c = UINT32_MAX;
-    if (!strips(c, (pm_span){s.at + at, n}, chars)) break;
-    s.n -= n;
-  }
-  return s;
-}
-
 pm_value pm_replace(pm_run *r, pm_span s, pm_span old, pm_span new, int64_t count) {
   pm_buffer out = pm_run_buffer(r);
   if (!pm_run_charge(r, s.n / 16)) return (pm_value){0};
@@ -98,7 +76,7 @@ static pm_value strip(pm_run *r, pm_value self, const pm_args *a, bool left, boo
   bool given = a->bound[0].kind != PM_UNDEFINED && a->bound[0].kind != PM_NONE;
   if (given && !text_argument(r, a->bound[0], &chars)) return self;
   if (!pm_run_charge(r, self.text.n / 64)) return self;
-  return pm_value_text(pm_strip(self.text, given ? &chars : NULL, left, right));
+  return pm_value_text(pm_span_strip(self.text, given ? &chars : NULL, left, right));
 }
 
 static pm_value m_strip(pm_run *r, pm_value self, const pm_args *a) { return strip(r, self, a, true, true); }

@@ -118,8 +118,6 @@ pm_span pm_chars(pm_span s, size_t from, size_t to);  // characters from..to-1
 typedef bool pm_boundary_fn(uint32_t c);  // whether a word begins behind it
 pm_value pm_map_case(pm_run *r, pm_span s, uint32_t (*map)(uint32_t));
 pm_value pm_title(pm_run *r, pm_span s, pm_boundary_fn *boundary);
-// `chars` NULL: white space.
-pm_span pm_strip(pm_span s, const pm_span *chars, bool left, bool right);
 pm_value pm_replace(pm_run *r, pm_span s, pm_span old, pm_span new, int64_t count);
 bool pm_as_integer(pm_run *r, pm_value v, int64_t *out);  // fails the run for what is none
 

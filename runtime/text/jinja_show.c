@@ -108,7 +108,7 @@ void pm_show(pm_run *r, pm_buffer *out, pm_value v) {
   } else if (pm_run_charge(r, text.n / 16)) {
     pm_buffer_put(out, text.at, text.n);
   }
-  if (out->status != PM_OK && pm_run_ok(r)) r->status = out->status;
+  if (out->status != PM_OK) pm_run_fail(r, out->status, "its text grows past %zu bytes, or memory is short", out->limit);
 }
 
 pm_span pm_text_of(pm_run *r, pm_value v) {

@@ -5,20 +5,6 @@
 // Deeper trees compare as different: JSON texts are not that deep, and templates that build such trees are not meant well.
 enum { MAX_DEPTH = 100, INDEX_FROM = 8 };
 
-pm_span pm_span_of(const char *terminated) { return (pm_span){terminated, strlen(terminated)}; }
-bool pm_span_equal(pm_span a, pm_span b) { return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0); }
-bool pm_span_is(pm_span a, const char *terminated) { return pm_span_equal(a, pm_span_of(terminated)); }
-
-const char *pm_span_find(pm_span s, pm_span needle) {
-  if (needle.n == 0) return s.at;
-  for (const char *end = s.at + s.n, *p = s.at; (size_t)(end - p) >= needle.n; p++) {
-    p = memchr(p, needle.at[0], (size_t)(end - p) - needle.n + 1);
-    if (!p) return NULL;
-    if (memcmp(p, needle.at, needle.n) == 0) return p;
-  }
-  return NULL;
-}
-
 void *pm_heap_alloc(pm_heap *h, size_t bytes) {
   if (h->limit && (bytes > h->limit || h->used > h->limit - bytes)) return NULL;
   h->used += bytes;

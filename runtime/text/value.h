@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "span.h"
 #include "status.h"
 
 typedef enum pm_kind {
@@ -21,17 +22,6 @@ typedef enum pm_kind {
   PM_DICT,
   PM_OBJECT,  // of the template interpreter: a macro, a method, a loop
 } pm_kind;
-
-typedef struct pm_span {  // a stretch of text; not terminated
-  const char *at;
-  size_t n;
-} pm_span;
-#define PM_SPAN(literal) ((pm_span){(literal), sizeof(literal) - 1})
-pm_span pm_span_of(const char *terminated);
-bool pm_span_equal(pm_span a, pm_span b);
-bool pm_span_is(pm_span a, const char *terminated);
-// Where `needle` first begins in s; NULL if it does not.
-const char *pm_span_find(pm_span s, pm_span needle);
 
 typedef struct pm_list pm_list;
 typedef struct pm_dict pm_dict;

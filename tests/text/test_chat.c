@@ -14,12 +14,14 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 // A tokenizer of BOS and EOS alone, and the format of a template.
-static pm_tokenizer *open_template(const char *template, const char *bos, const char *eos, const pm_chat_format **format) {
+static pm_tokenizer *open_vocabulary(const char *template, const char *model, const char *const *tokens, size_t n,
+                                     const pm_chat_format **format) {
   meta_doc d = {0};
+  meta_string(&d, "general.name", model);
   meta_string(&d, "tokenizer.ggml.model", "gpt2");
   meta_string(&d, "tokenizer.ggml.pre", "deepseek-v3");
-  meta_strings(&d, "tokenizer.ggml.tokens", (const char *[]){bos, eos}, 2);
-  meta_i32s(&d, "tokenizer.ggml.token_type", (int32_t[]){3, 3}, 2);
+  meta_strings(&d, "tokenizer.ggml.tokens", tokens, n);
+  meta_i32s(&d, "tokenizer.ggml.token_type", (int32_t[]){3, 3, 3}, n);
   meta_strings(&d, "tokenizer.ggml.merges", NULL, 0);
   meta_u32(&d, "tokenizer.ggml.bos_token_id", 0);
   meta_u32(&d, "tokenizer.ggml.eos_token_id", 1);
@@ -27,9 +29,13 @@ static pm_tokenizer *open_template(const char *template, const char *bos, const 
   pm_model_file *file = meta_open(&d);
   pm_tokenizer *t;
   if (pm_tokenizer_create(file, &t)) fail_msg("%s", pm_fail_message());
-  *format = pm_chat_format_detect(file);
+  *format = pm_chat_format_detect(file, t);
   pm_model_file_close(file);
   return t;
+}
+
+static pm_tokenizer *open_template(const char *template, const char *bos, const char *eos, const pm_chat_format **format) {
+  return open_vocabulary(template, "R1", (const char *[]){bos, eos}, 2, format);
 }
 
 static void expect_prompt(const pm_chat_format *f, const pm_tokenizer *t, const pm_message *messages, size_t n_message, bool add_prompt,
@@ -90,7 +96,7 @@ static void test_demo_model(void **state) {
   pm_tokenizer *t = NULL;
   if (pm_model_file_open(PM_DEMO_MODEL, &(pm_model_file_desc){.header_only = true}, &file) || pm_tokenizer_create(file, &t))
     fail_msg("%s", pm_fail_message());
-  const pm_chat_format *f = pm_chat_format_detect(file);
+  const pm_chat_format *f = pm_chat_format_detect(file, t);
   assert_non_null(f);
   assert_string_equal(pm_chat_format_name(f), "deepseek-v3");
   const pm_message messages[] = {{"user", "What is 37 + 58?"}, {"assistant", "<think>37 + 58 = 95</think>\n95"}, {"user", "And 1 + 1?"}};
@@ -234,11 +240,28 @@ static void test_not_recognised(void **state) {
     assert_null(f);
     pm_tokenizer_destroy(t);
   }
-  meta_doc d = {0};
-  meta_u32(&d, "tokenizer.chat_template", 1);
-  pm_model_file *file = meta_open(&d);
-  assert_null(pm_chat_format_detect(file));
-  pm_model_file_close(file);
+}
+
+// A file without a template: its vocabulary and its name tell.
+static void test_vocabularies(void **state) {
+  (void)state;
+  static const struct {
+    const char *token, *model, *format;
+  } cases[] = {{"<｜Assistant｜>", "DeepSeek R1", "deepseek-r1"},
+               {"<｜Assistant｜>", "DeepSeek-V3.1", "deepseek-v3.1"},
+               {"<｜Assistant｜>", "anything", "deepseek-v3"},
+               {"<|im_assistant|>", "", "kimi-k2"},
+               {"[gMASK]", "GLM-4.7-Flash", "glm-4"},
+               {"<|start_header_id|>", "", "llama-3"},
+               {"<|im_start|>", "", "chatml"},
+               {"other", "R1", NULL}};
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    const pm_chat_format *f;
+    pm_tokenizer *t = open_vocabulary(NULL, cases[i].model, (const char *[]){"[B]", "[E]", cases[i].token}, 3, &f);
+    if (!cases[i].format) assert_null(f);
+    if (cases[i].format) assert_string_equal(pm_chat_format_name(f), cases[i].format);
+    pm_tokenizer_destroy(t);
+  }
 }
 
 // Systems anywhere, answers in a row, an answer last.
@@ -413,9 +436,16 @@ static void test_think_keeps_characters_whole(void **state) {
 
 int main(void) {
   static const struct CMUnitTest others[] = {
-      cmocka_unit_test(test_golden),          cmocka_unit_test(test_demo_model),     cmocka_unit_test(test_default_systems),
-      cmocka_unit_test(test_not_recognised),  cmocka_unit_test(test_unusual_orders), cmocka_unit_test(test_room_and_wrong_messages),
-      cmocka_unit_test(test_think_every_cut), cmocka_unit_test(test_think_stops),    cmocka_unit_test(test_think_keeps_characters_whole),
+      cmocka_unit_test(test_golden),
+      cmocka_unit_test(test_demo_model),
+      cmocka_unit_test(test_default_systems),
+      cmocka_unit_test(test_not_recognised),
+      cmocka_unit_test(test_vocabularies),
+      cmocka_unit_test(test_unusual_orders),
+      cmocka_unit_test(test_room_and_wrong_messages),
+      cmocka_unit_test(test_think_every_cut),
+      cmocka_unit_test(test_think_stops),
+      cmocka_unit_test(test_think_keeps_characters_whole),
   };
   struct CMUnitTest tests[COUNT(others) + COUNT(format_cases)];
   memcpy(tests, others, sizeof others);
