@@ -15,8 +15,8 @@ top=$(cd "$(dirname "$0")" && pwd)
 build=$top/build
 demo=$top/apps/demo/pebble-q4_k_m.gguf
 
-packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev"
-packages_test="pkgconf libcmocka-dev libjansson-dev libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2"
+packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev libevent-dev libjansson-dev"
+packages_test="pkgconf libcmocka-dev curl libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2"
 
 say() { printf '%s\n' "$*"; }
 

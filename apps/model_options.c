@@ -196,36 +196,43 @@ int pm_model_sim_link(pm_sim_link *link) {
   return PM_EXIT_WRONG_USE;
 }
 
+int pm_model_options_get(uint32_t ctx, pumice_model_options *options) {
+  const pm_model_arguments *a = &pm_model_args;
+  pm_sim_link link;
+  int code = pm_model_sim_link(&link);
+  if (code) return code;
+  *options = (pumice_model_options){.size = sizeof *options,
+                                    .device = a->device,
+                                    .n_ctx = a->ctx ? a->ctx : ctx,
+                                    .n_thread = a->threads,
+                                    .n_batch = a->batch,
+                                    .exact = a->exact,
+                                    .cache_f32 = a->cache_f32,
+                                    .read_file = a->no_mmap,
+                                    .validate = a->validate,
+                                    .cache_dir = a->fresh ? NULL : cache_dir(),
+                                    .vram_limit = a->vram,
+                                    .ram_limit = a->ram,
+                                    .deterministic = a->deterministic,
+                                    .experts = a->experts,
+                                    .sim_vram = a->sim_vram,
+                                    .sim_link_gbps = link.gbps,
+                                    .sim_link_latency_us = link.latency_us,
+                                    .sim_cpu_gbps = link.cpu_gbps,
+                                    .progress = pm_progress,
+                                    .trace_path = a->trace};
+  return PM_EXIT_OK;
+}
+
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model) {
   *model = NULL;
   int code = pm_model_check_path(path);
   if (code) return code;
-  const pm_model_arguments *a = &pm_model_args;
-  pm_sim_link link;
-  code = pm_model_sim_link(&link);
+  pumice_model_options options;
+  code = pm_model_options_get(ctx, &options);
   if (code) return code;
-  pumice_model_options options = {.size = sizeof options,
-                                  .device = a->device,
-                                  .n_ctx = a->ctx ? a->ctx : ctx,
-                                  .n_thread = a->threads,
-                                  .n_batch = a->batch,
-                                  .exact = a->exact,
-                                  .cache_f32 = a->cache_f32,
-                                  .read_file = a->no_mmap,
-                                  .validate = a->validate,
-                                  .cache_dir = a->fresh ? NULL : cache_dir(),
-                                  .vram_limit = a->vram,
-                                  .ram_limit = a->ram,
-                                  .deterministic = a->deterministic,
-                                  .experts = a->experts,
-                                  .sim_vram = a->sim_vram,
-                                  .sim_link_gbps = link.gbps,
-                                  .sim_link_latency_us = link.latency_us,
-                                  .sim_cpu_gbps = link.cpu_gbps,
-                                  .progress = pm_progress,
-                                  .trace_path = a->trace};
   code = open_failed(path, pumice_model_open(path, &options, model));
   pm_progress_clear();
-  if (!code && !a->fresh) print_note(*model);
+  if (!code && !pm_model_args.fresh) print_note(*model);
   return code;
 }

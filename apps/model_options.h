@@ -21,6 +21,9 @@ extern const pm_option_group pm_model_group, pm_sampling_group;
 // The sampling options as the library wants them.
 pumice_sampling pm_sampling_get(void);
 
+// What pm_model_args ask for, with a progress bar. Returns 0 or an exit code; what went wrong has been said.
+int pm_model_options_get(uint32_t ctx, pumice_model_options *options);
+
 // Opens a model by pm_model_args, with a progress bar. `ctx` is the context if --ctx is not given (0 = the library's choice). Returns an
 // exit code; what went wrong has been said.
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model);

@@ -1,0 +1,251 @@
+// Requests that wait for the engine: from the client to a job, from its events to the client.
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server.h"
+#include "terminal.h"
+#include "worker.h"
+
+enum { MAX_UNREAD = 1 << 20 };  // bytes that a client may leave unread before it is taken for gone
+
+static void unlink_exchange(pm_exchange *x) {
+  if (x->previous)
+    x->previous->next = x->next;
+  else
+    x->server->exchanges = x->next;
+  if (x->next) x->next->previous = x->previous;
+}
+
+// Ends the exchange; what the job still does is nobody's business any more.
+static void free_exchange(pm_exchange *x) {
+  unlink_exchange(x);
+  x->job->owner = NULL;
+  if (x->reply.format) pm_reply_finish(&x->reply);
+  pm_job_release(x->job);
+  free(x);
+}
+
+static void client_left(struct evhttp_connection *connection, void *user) {
+  (void)connection;
+  pm_exchange *x = user;
+  pm_mailbox_cancel(&x->server->mail, x->job);
+  free_exchange(x);
+}
+
+// The client is not waited for any longer: evhttp owns its request from here on.
+static struct evhttp_request *detach_client(pm_exchange *x) {
+  evhttp_connection_set_closecb(evhttp_request_get_connection(x->req), NULL, NULL);
+  return x->req;
+}
+
+static pm_exchange *create_exchange(pm_server *s, struct evhttp_request *req, pm_job *job) {
+  pm_exchange *x = pm_resize(NULL, 1, sizeof *x);
+  *x = (pm_exchange){.server = s, .req = req, .job = job, .sent = pm_seconds(), .ping_seconds = 30, .next = s->exchanges};
+  if (s->exchanges) s->exchanges->previous = x;
+  s->exchanges = x;
+  job->owner = x;
+  evhttp_connection_set_closecb(evhttp_request_get_connection(req), client_left, x);
+  return x;
+}
+
+void pm_exchange_call(pm_server *s, struct evhttp_request *req, json_t *(*call)(struct pm_worker *, pm_job *, void *), void *argument) {
+  pm_job *job = pm_job_create();
+  job->call = call;
+  job->argument = argument;
+  create_exchange(s, req, job);
+  pm_mailbox_submit(&s->mail, job);
+}
+
+void pm_exchange_template(pm_server *s, struct evhttp_request *req, pm_request *request) {
+  pm_job *job = pm_job_create();
+  job->call = pm_call_template;
+  job->request = request;
+  create_exchange(s, req, job);
+  pm_mailbox_submit(&s->mail, job);
+}
+
+void pm_exchange_generate(pm_server *s, struct evhttp_request *req, pm_request *request, const pm_reply_format *format) {
+  pm_job *job = pm_job_create();
+  job->request = request;
+  pm_exchange *x = create_exchange(s, req, job);
+  pm_board_state *state = pm_board_begin(&s->board);
+  pm_reply_init(&x->reply, format, request, state->model);
+  pm_board_end(&s->board);
+  x->reply.outcome = &job->outcome;
+  x->ping_seconds = request->ping_seconds;
+  if (pm_mailbox_submit(&s->mail, job)) return;
+  s->refused++;
+  detach_client(x);
+  free_exchange(x);
+  pm_http_send_json(req, 503,
+                    format->error(pm_json_error(503, "the server is busy: all slots work and the queue is full; try again later")));
+}
+
+// ---- streams -----------------------------------------------------------------------------------------------------------------------
+
+static void begin_stream(pm_exchange *x) {
+  if (x->streaming) return;
+  struct evkeyvalq *headers = evhttp_request_get_output_headers(x->req);
+  evhttp_add_header(headers, "Content-Type", x->reply.format->type);
+  evhttp_add_header(headers, "Cache-Control", "no-cache");
+  evhttp_add_header(headers, "X-Accel-Buffering", "no");  // proxies of the nginx kind would collect the stream
+  evhttp_send_reply_start(x->req, 200, "OK");
+  x->streaming = true;
+}
+
+// False if the client was taken for gone, and the exchange with it.
+static bool send_bytes(pm_exchange *x, const char *bytes, size_t n) {
+  struct evhttp_connection *connection = evhttp_request_get_connection(x->req);
+  struct evbuffer *piece = evbuffer_new();
+  evbuffer_add(piece, bytes, n);
+  evhttp_send_reply_chunk(x->req, piece);
+  evbuffer_free(piece);
+  x->sent = pm_seconds();
+  if (evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(connection))) <= MAX_UNREAD) return true;
+  evhttp_connection_free(connection);  // which calls client_left
+  return false;
+}
+
+static bool send_piece(pm_exchange *x, json_t *piece) {
+  if (!piece) return true;
+  char *line = pm_json_line(piece);
+  const pm_reply_format *f = x->reply.format;
+  pm_text text = {0};
+  pm_text_append(&text, f->before, strlen(f->before));
+  pm_text_append(&text, line, strlen(line));
+  pm_text_append(&text, f->after, strlen(f->after));
+  begin_stream(x);
+  bool good = send_bytes(x, text.data, text.n);
+  pm_text_free(&text);
+  free(line);
+  return good;
+}
+
+static void end_stream(pm_exchange *x) {
+  struct evhttp_request *req = detach_client(x);
+  free_exchange(x);
+  evhttp_send_reply_end(req);
+}
+
+// A server that is alive says so: comments for event streams, nothing where the format has no such thing.
+static void ping(pm_exchange *x) {
+  if (!x->reply.format || !x->reply.request->stream || strcmp(x->reply.format->type, "text/event-stream")) return;
+  begin_stream(x);
+  send_bytes(x, ":\n\n", 3);
+}
+
+void pm_exchange_tick(pm_server *s) {
+  double now = pm_seconds();
+  for (pm_exchange *x = s->exchanges, *next; x; x = next) {
+    next = x->next;
+    if (now - x->sent >= x->ping_seconds) ping(x);
+  }
+}
+
+// ---- events ------------------------------------------------------------------------------------------------------------------------
+
+static void send_failure(pm_exchange *x, json_t *error) {
+  const pm_reply_format *f = x->reply.format;
+  json_t *words = f ? f->error(json_incref(error)) : json_pack("{s:O}", "error", error);
+  if (x->streaming) {
+    if (send_piece(x, words)) end_stream(x);
+    return;
+  }
+  int code = (int)json_integer_value(json_object_get(error, "code"));
+  struct evhttp_request *req = detach_client(x);
+  free_exchange(x);
+  pm_http_send_json(req, code, words);
+}
+
+static void send_whole(pm_exchange *x, json_t *whole) {
+  struct evhttp_request *req = detach_client(x);
+  free_exchange(x);
+  pm_http_send_json(req, 200, whole);
+}
+
+static void finish_stream(pm_exchange *x) {
+  const pm_reply_format *f = x->reply.format;
+  bool good = send_piece(x, f->end(&x->reply));
+  if (good && f->usage) good = send_piece(x, f->usage(&x->reply));
+  if (good && f->last) good = send_bytes(x, f->last, strlen(f->last));
+  if (good) end_stream(x);
+}
+
+static void keep(pm_reply *r, const pm_event *event) {
+  json_t **array = event->kind == PM_EVENT_TOOLS ? &r->tools : NULL;
+  if (event->kind == PM_EVENT_TEXT) pm_text_append(&r->text, event->text, event->n);
+  if (event->kind == PM_EVENT_THINKING) pm_text_append(&r->thinking, event->text, event->n);
+  if (!array) return;
+  if (!*array) *array = json_array();
+  json_array_extend(*array, event->json);
+}
+
+static void keep_token(pm_reply *r, json_t *token) {
+  json_t *number = json_object_get(token, "id");
+  if (r->request->want_probs) {
+    if (!r->probs) r->probs = json_array();
+    json_array_append(r->probs, token);
+  }
+  if (!r->request->return_tokens) return;
+  if (!r->tokens) r->tokens = json_array();
+  json_array_append(r->tokens, number);
+}
+
+static void on_generation(pm_exchange *x, const pm_event *event) {
+  pm_reply *r = &x->reply;
+  bool streamed = r->request->stream;
+  switch (event->kind) {
+    case PM_EVENT_STARTED:
+      if (streamed) send_piece(x, r->format->begin(r));
+      return;
+    case PM_EVENT_TOKEN: keep_token(r, event->json); return;
+    case PM_EVENT_PROMPT:
+    case PM_EVENT_TEXT:
+    case PM_EVENT_THINKING:
+    case PM_EVENT_TOOLS:
+      if (streamed)
+        send_piece(x, r->format->piece(r, event));
+      else
+        keep(r, event);
+      return;
+    case PM_EVENT_DONE:
+      if (streamed)
+        finish_stream(x);
+      else
+        send_whole(x, r->format->whole(r));
+      return;
+    case PM_EVENT_FAILED: send_failure(x, event->json); return;
+  }
+}
+
+static void on_call(pm_exchange *x, const pm_event *event) {
+  if (event->kind == PM_EVENT_FAILED)
+    send_failure(x, event->json);
+  else
+    send_whole(x, json_incref(event->json));
+}
+
+void pm_exchange_collect(pm_server *s) {
+  pm_event *events;
+  for (pm_job *job; (job = pm_mailbox_collect(&s->mail, &events));) {
+    for (pm_event *event = events, *next; event; event = next) {
+      next = event->next;
+      pm_exchange *x = job->owner;  // NULL once the client has left
+      if (x && job->call)
+        on_call(x, event);
+      else if (x)
+        on_generation(x, event);
+      pm_event_free(event);
+    }
+    pm_job_release(job);
+  }
+}
+
+void pm_exchange_drop_all(pm_server *s) {
+  while (s->exchanges) {
+    struct evhttp_connection *connection = evhttp_request_get_connection(s->exchanges->req);
+    evhttp_connection_free(connection);  // which calls client_left
+  }
+}

@@ -1,0 +1,11 @@
+# libevent: HTTP for `pumice serve`. Defines Libevent::Libevent.
+find_path(Libevent_INCLUDE_DIR event2/http.h)
+find_library(Libevent_CORE_LIBRARY event_core)
+find_library(Libevent_EXTRA_LIBRARY event_extra)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Libevent REQUIRED_VARS Libevent_EXTRA_LIBRARY Libevent_CORE_LIBRARY Libevent_INCLUDE_DIR)
+if(Libevent_FOUND AND NOT TARGET Libevent::Libevent)
+  add_library(Libevent::Libevent INTERFACE IMPORTED)
+  set_target_properties(Libevent::Libevent PROPERTIES INTERFACE_LINK_LIBRARIES "${Libevent_EXTRA_LIBRARY};${Libevent_CORE_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES ${Libevent_INCLUDE_DIR})
+endif()
+mark_as_advanced(Libevent_INCLUDE_DIR Libevent_CORE_LIBRARY Libevent_EXTRA_LIBRARY)
