@@ -1,6 +1,7 @@
 #include "bench_report.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "expert_report.h"
 #include "json_writer.h"
@@ -16,8 +17,6 @@ pm_bench_speed pm_bench_summarize(double *speed, uint32_t n) {
   qsort(speed, n, sizeof *speed, by_value);
   return (pm_bench_speed){speed[0], (speed[(n - 1) / 2] + speed[n / 2]) / 2, speed[n - 1]};
 }
-
-static const char no_energy[] = "no energy sensor is read";
 
 static const char *mode(const pm_model_arguments *a) { return a->exact ? ", exact" : a->cache_f32 ? ", 32-bit cache" : ""; }
 
@@ -44,12 +43,28 @@ void pm_bench_print_row(const pm_bench_row *row) {
   fflush(stdout);
 }
 
+static void print_energy(const pm_bench_report *r) {
+  bool same = true;  // one reason for all
+  for (uint32_t i = 0; i < r->n_row; i++)
+    same &= !r->rows[i].energy.measured && !strcmp(r->rows[i].energy.reason, r->rows[0].energy.reason);
+  if (r->n_row && same) printf("J/token   n/a (%s)\n", r->rows[0].energy.reason);
+  for (uint32_t i = 0; i < r->n_row && !same; i++) {
+    const pm_bench_row *row = &r->rows[i];
+    printf("J/token   %s %u, depth %u: ", row->prompt ? "prompt" : "generate", row->n, row->depth);
+    if (row->energy.measured)
+      printf("%.4g, %.1f W on average: %s\n", row->energy.joules / (double)row->energy.tokens, row->energy.joules / row->energy.seconds,
+             row->energy.sensors);
+    else
+      printf("n/a (%s)\n", row->energy.reason);
+  }
+}
+
 void pm_bench_print_tail(const pm_bench_report *r) {
   printf("\nmedian of %u; dispatches, barriers, submissions and allocations are per token\n", r->repeat);
   pm_print_memory(stdout, r->model);
   printf("process   at most %s\n", pm_bytes_text(r->peak_rss));
   pm_print_experts(stdout, r->model, &r->experts_before, r->n_single);
-  printf("J/token   n/a (%s)\n", no_energy);
+  print_energy(r);
   printf("logits    %016llx\n", (unsigned long long)r->logits_hash);
 }
 
@@ -66,6 +81,17 @@ static void write_row(pm_json *j, const pm_bench_row *row) {
   pm_json_real(j, "barriers_per_token", row->barriers);
   pm_json_real(j, "submissions_per_token", row->submissions);
   pm_json_real(j, "allocations_per_token", row->allocations);
+  pm_json_begin(j, "energy", '{');
+  if (row->energy.measured) {
+    pm_json_real(j, "joules_per_token", row->energy.joules / (double)row->energy.tokens);
+    pm_json_real(j, "watts", row->energy.joules / row->energy.seconds);
+    pm_json_uint(j, "samples", row->energy.samples);
+    pm_json_text(j, "sensors", row->energy.sensors);
+  } else {
+    pm_json_null(j, "joules_per_token");
+    pm_json_text(j, "reason", row->energy.reason);
+  }
+  pm_json_end(j, '}');
   pm_json_end(j, '}');
 }
 
@@ -109,8 +135,6 @@ void pm_bench_print_json(const pm_bench_report *r) {
   pm_json_end(&j, ']');
   write_memory(&j, r);
   write_experts(&j, r);
-  pm_json_null(&j, "joules_per_token");
-  pm_json_text(&j, "joules_per_token_reason", no_energy);
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->logits_hash);
   pm_json_text(&j, "logits_hash", hash);
   pm_json_end(&j, '}');

@@ -2,6 +2,7 @@
 #ifndef PM_BENCH_REPORT_H
 #define PM_BENCH_REPORT_H
 
+#include "bench_energy.h"
 #include "model_options.h"
 
 // Sorts n > 0 speeds and picks the slowest, the median and the fastest of them.
@@ -15,6 +16,7 @@ typedef struct pm_bench_row {
   uint32_t n, depth;                                             // tokens measured, and in the context before
   pm_bench_speed speed;                                          // tokens per second
   double steps, submissions, dispatches, barriers, allocations;  // per token
+  pm_bench_energy energy;
 } pm_bench_row;
 
 typedef struct pm_bench_report {

@@ -43,6 +43,7 @@ typedef struct bench {
   pumice_session *session;
   int32_t *tokens;  // what the session holds is always a beginning of these
   pm_bench_report report;
+  pumice_energy *sensors;
 } bench;
 
 // ---- measuring ---------------------------------------------------------------------------------------------------------------------
@@ -78,9 +79,11 @@ static pumice_status measure(bench *b, pm_bench_row *row) {
     pumice_status status = go_to_depth(b, row->depth);
     if (status != PUMICE_OK) return status;
     pumice_counters before = counters(b);
+    if (i) pm_bench_energy_begin(b->sensors, &row->energy);
     double began = pm_seconds();
     status = evaluate(b, row);
     double seconds = pm_seconds() - began;
+    if (i) pm_bench_energy_end(b->sensors, &row->energy, row->n);
     if (status != PUMICE_OK) return status;
     pumice_counters after = counters(b);
     row->steps = (double)(after.steps - before.steps) / row->n;
@@ -91,6 +94,7 @@ static pumice_status measure(bench *b, pm_bench_row *row) {
     if (i) speed[i - 1] = row->n / seconds;  // the first is to warm up
   }
   row->speed = pm_bench_summarize(speed, args.repeat);
+  pm_bench_energy_judge(&row->energy);
   return PUMICE_OK;
 }
 
@@ -177,6 +181,7 @@ static int run(char **arguments, uint32_t n) {
   if (n_needed() > UINT32_MAX) return pm_wrong_use(&pm_cmd_bench, "no context is that long");
   pm_interrupt_catch();
   int code = pm_bench_read_text(&text, args.file);
+  b.sensors = pm_bench_energy_open();
   if (!code) code = load(&b, arguments[0], &text);
   if (!code) {
     pm_interrupt_watch(b.session);
@@ -188,6 +193,7 @@ static int run(char **arguments, uint32_t n) {
   b.report.peak_rss = (uint64_t)usage.ru_maxrss * 1024;
   if (!code && b.model) pumice_model_get_info(b.model, &b.report.info);
   if (!code) args.json ? pm_bench_print_json(&b.report) : pm_bench_print_tail(&b.report);
+  pumice_energy_close(b.sensors);
   pumice_session_destroy(b.session);
   pumice_model_close(b.model);
   free(b.tokens);

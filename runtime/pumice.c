@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "energy.h"
 #include "engine.h"
 #include "expert_replay.h"
 #include "file.h"
@@ -226,7 +227,10 @@ void pumice_model_get_info(const pumice_model *model, pumice_model_info *info) {
   snprintf(i.device, sizeof i.device, "%s", e->device);
   snprintf(i.driver, sizeof i.driver, "%s", e->driver);
   snprintf(i.note, sizeof i.note, "%s", *e->note ? e->note : e->plan.note);
-  snprintf(i.chat_format, sizeof i.chat_format, "%s", e->chat.format ? pm_chat_format_name(e->chat.format) : e->chat.template ? "jinja" : "");
+  snprintf(i.chat_format, sizeof i.chat_format, "%s",
+           e->chat.format     ? pm_chat_format_name(e->chat.format)
+           : e->chat.template ? "jinja"
+                              : "");
   for (uint64_t k = 0; k < pm_model_file_n_tensor(e->file); k++) {
     const uint64_t *ne = pm_model_file_tensor(e->file, k)->ne;
     i.n_parameter += ne[0] * ne[1] * ne[2] * ne[3];
@@ -727,4 +731,53 @@ pumice_status pumice_generate(pumice_session *session, const pumice_sampling *sa
   if (result) pumice_answer_result(a, result);
   pumice_answer_end(a);
   return status;
+}
+
+// ---- energy ----
+
+struct pumice_energy {
+  pm_energy *sensors;
+};
+
+pumice_status pumice_energy_open(const pumice_energy_options *options, pumice_energy **out) {
+  REQUIRE(out, "out is NULL");
+  pumice_energy_options o = PUMICE_INIT(pumice_energy_options);
+  copy_in(&o, sizeof o, options);
+  pumice_energy *e = *out = pm_alloc_zero(1, sizeof *e);
+  if (!e) return public_status(pm_fail(PM_ERR_MEMORY, "out of memory: energy sensors"));
+  pm_status status = pm_energy_open(&(pm_energy_desc){.sysfs = o.sysfs, .nvml = o.nvml}, &e->sensors);
+  if (status != PM_OK) pm_free(e), *out = NULL;
+  return public_status(status);
+}
+
+void pumice_energy_close(pumice_energy *energy) {
+  if (!energy) return;
+  pm_energy_close(energy->sensors);
+  pm_free(energy);
+}
+
+static pumice_energy_domain public_domain(const pm_energy_domain *d) {
+  static const char *const covers[] = {[PM_ENERGY_GPU] = "gpu", [PM_ENERGY_PACKAGE] = "package", [PM_ENERGY_APU] = "apu"};
+  pumice_energy_domain p = {.counted = d->counted, .joules = d->joules, .samples = d->samples};
+  snprintf(p.name, sizeof p.name, "%s", d->name);
+  snprintf(p.covers, sizeof p.covers, "%s", covers[d->covers]);
+  snprintf(p.method, sizeof p.method, "%s", d->counter ? "counter" : "power");
+  snprintf(p.reason, sizeof p.reason, "%s", d->reason);
+  return p;
+}
+
+pumice_status pumice_energy_read(pumice_energy *energy, pumice_energy_domain *domains, uint32_t *n, double *joules, char reason[128]) {
+  REQUIRE(energy && n && (domains || !*n), "an argument is NULL");
+  pm_energy_domain found[PM_ENERGY_MAX_DOMAINS];
+  uint32_t n_found = pm_energy_read(energy->sensors, found), n_read = 0;
+  double sum = 0;
+  for (uint32_t i = 0; i < n_found; i++) {
+    pumice_energy_domain p = public_domain(&found[i]);
+    if (i < *n) copy_out(&domains[i], &p, sizeof p);
+    bool readable = found[i].counted && !*found[i].reason;
+    if (readable) n_read++, sum += found[i].joules;
+  }
+  if (joules) *joules = sum;
+  if (reason) snprintf(reason, 128, "%s", n_read ? "" : n_found ? found[0].reason : "no sensor");
+  return *n = n_found, PUMICE_OK;
 }

@@ -430,6 +430,35 @@ PUMICE_API pumice_status pumice_answer_next(pumice_answer *answer, int32_t *toke
 PUMICE_API void pumice_answer_result(const pumice_answer *answer, pumice_result *result);  // so far; `stop` counts once it is done
 PUMICE_API void pumice_answer_end(pumice_answer *answer);                                  // at any time; NULL is fine
 
+// ---- energy --------------------------------------------------------------------------------------------------------
+
+// What parts of the machine have taken, by the sensors that the system shows: NVIDIA's library, amdgpu, i915 and xe in /sys/class/drm,
+// intel-rapl (Intel's and AMD's processors) in /sys/class/powercap. A thread samples them ten times a second while they are open.
+typedef struct pumice_energy pumice_energy;
+typedef struct pumice_energy_options {
+  uint32_t size;
+  const char *sysfs;  // NULL = /sys
+  const char *nvml;   // NVIDIA's library; NULL = libnvidia-ml.so.1
+} pumice_energy_options;
+
+typedef struct pumice_energy_domain {
+  uint32_t size;
+  char name[64];
+  char covers[16];  // "gpu", "package" (a processor and what is on its chip), "apu" (processor and graphics in one)
+  char method[16];  // "counter" of energy, or "power", integrated
+  bool counted;     // in the total: a processor that an "apu" covers is not
+  double joules;    // since pumice_energy_open
+  uint64_t samples;
+  char reason[128];  // why it cannot be read: "permission: ..."; "" if it can
+} pumice_energy_domain;
+
+PUMICE_API pumice_status pumice_energy_open(const pumice_energy_options *options, pumice_energy **out);  // OK without sensors, too
+PUMICE_API void pumice_energy_close(pumice_energy *energy);                                              // NULL is fine
+// Fills up to *n domains and sets *n to the number there is. *joules: the sum of what is counted; `reason` (both may be NULL): why it is
+// no figure, "no sensor" or that of the first domain; "" if it is one.
+PUMICE_API pumice_status pumice_energy_read(pumice_energy *energy, pumice_energy_domain *domains, uint32_t *n, double *joules,
+                                            char reason[128]);
+
 #ifdef __cplusplus
 }
 #endif

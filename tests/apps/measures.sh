@@ -52,12 +52,23 @@ bench_json() {
   run bench "$model" --prompt 16,32 --generate 4 --depth 0,40 --repeat 2 --json --device cpu
   [ "$code" = 0 ] && [ "$(get tests.count)" = 6 ] && [ "$(get tests.5.test)" = generate ] && [ "$(get tests.5.depth)" = 40 ] &&
     awk -v a="$(get tests.0.tokens_per_second)" -v b="$(get tests.2.allocations_per_token)" 'BEGIN { exit !(a > 0 && b == 0) }' &&
-    [ "$(get joules_per_token)" = null ] && [ "$(get memory.peak_rss)" -gt 1000000 ]
+    [ "$(get tests.0.energy.joules_per_token)" = null ] && [ "$(get memory.peak_rss)" -gt 1000000 ]
 }
 
 bench_text() {
   run bench "$model" --prompt 16 --generate 4 --repeat 1 --device cpu
   [ "$code" = 0 ] && [ ! -s err ] && grep -q '^prompt 16 ' out && grep -q '^generate 4 ' out && grep -q '^J/token *n/a (.' out && grep -q '^logits *[0-9a-f]\{16\}$' out
+}
+
+bench_energy() { # a sensor is read, and too little of it makes no figure
+  mkdir -p sys/class/drm/card0/device/hwmon/hwmon0
+  echo xe > sys/class/drm/card0/device/hwmon/hwmon0/name
+  echo 0 > sys/class/drm/card0/device/hwmon/hwmon0/energy1_input
+  PUMICE_SYSFS_ROOT=$PWD/sys
+  export PUMICE_SYSFS_ROOT
+  run bench "$model" --prompt 16 --generate 0 --repeat 1 --device cpu
+  unset PUMICE_SYSFS_ROOT
+  [ "$code" = 0 ] && grep -q '^J/token *n/a (.* too few' out
 }
 
 same_hash() {
@@ -66,6 +77,7 @@ same_hash() {
 
 check "bench as JSON" bench_json
 check "bench as text" bench_text
+check "energy: a sensor, and why there is no figure" bench_energy
 check "the same logits twice" same_hash
 check "a depth over the context" refuses 2 "need a context of" bench "$model" --depth 500 --ctx 100 --device cpu
 
