@@ -81,6 +81,7 @@ void pm_gui_conversation_view_show(GtkWidget *view, GPtrArray *path) {
   guint kept = 0;  // messages at the beginning that stay, as when an answer is added
   while (kept < path->len && kept + 1 < c->path->len && same(c->path->pdata[kept], path->pdata[kept])) kept++;
   if (finish_last(c, path, kept)) return;
+  if (path->len > c->path->len) c->at_bottom = true;  // a question was asked
   bool another = kept <= c->first || kept == 0;
   if (another) kept = 0;
   while (c->path->len > kept) {
@@ -196,7 +197,6 @@ static GtkWidget *make_search_bar(conversation *c) {
   GtkWidget *bar = gtk_search_bar_new();
   gtk_search_bar_set_child(GTK_SEARCH_BAR(bar), pm_gui_box(GTK_ORIENTATION_HORIZONTAL, 6, c->entry, c->count, up, down, NULL));
   gtk_search_bar_connect_entry(GTK_SEARCH_BAR(bar), GTK_EDITABLE(c->entry));
-  gtk_search_bar_set_show_close_button(GTK_SEARCH_BAR(bar), TRUE);
   g_signal_connect(c->entry, "search-changed", G_CALLBACK(on_look), c);
   g_signal_connect(c->entry, "activate", G_CALLBACK(on_look_previous), c);
   g_signal_connect(c->entry, "next-match", G_CALLBACK(on_look_next), c);

@@ -5,14 +5,15 @@
 #include "markdown_pango.h"
 #include "widgets.h"
 
-enum { FLUSH_MS = 40, INDENT = 22 };
+// Blocks stand in groups of so many: only the layout of the group that grows is done anew.
+enum { FLUSH_MS = 40, INDENT = 22, GROUP = 16 };
 
 typedef struct markdown {
   pm_gui_blocks *blocks;
   GPtrArray *bodies;  // of each block: its label, or its code view
   size_t n_final;     // blocks that are shown as they stay
   guint timer;
-  GtkWidget *box;
+  GtkWidget *box, *group;
 } markdown;
 
 static void markdown_free(gpointer data) {
@@ -58,7 +59,11 @@ static GtkWidget *add_block(markdown *m, const pm_gui_block *block) {
     gtk_widget_set_hexpand(body, TRUE);
   }
   if (m->bodies->len) gtk_widget_set_margin_top(outer, block->tight && block->marker[0] ? 3 : 10);
-  gtk_box_append(GTK_BOX(m->box), outer);
+  if (m->bodies->len % GROUP == 0) {
+    m->group = gtk_box_new(GTK_ORIENTATION_VERTICAL, 0);
+    gtk_box_append(GTK_BOX(m->box), m->group);
+  }
+  gtk_box_append(GTK_BOX(m->group), outer);
   g_ptr_array_add(m->bodies, body);
   return body;
 }

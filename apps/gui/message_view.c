@@ -25,6 +25,7 @@ static void show_thoughts(message *m, const pm_gui_stats *stats, bool under_way)
                            : stats->thinking_s >= 0 ? g_strdup_printf("Thought for %.1f s", stats->thinking_s)
                                                     : g_strdup("Thoughts");
   gtk_expander_set_label(GTK_EXPANDER(m->fold), title);
+  pm_gui_set_label(m->fold, title);
 }
 
 // ---- below the text ----------------------------------------------------------------------------------------------------------------
@@ -167,7 +168,8 @@ void pm_gui_message_view_edit(GtkWidget *view, const char *text, pm_gui_edited_f
   if (m->editor) return;
   m->edited = done;
   m->edited_user = user;
-  GtkWidget *entry = gtk_text_view_new(), *cancel = gtk_button_new_with_label("Cancel"), *send = gtk_button_new_with_label("Send");
+  GtkWidget *entry = gtk_text_view_new(), *cancel = gtk_button_new_with_label("Cancel"),
+            *send = gtk_button_new_with_label("Send edited message");
   gtk_text_view_set_wrap_mode(GTK_TEXT_VIEW(entry), GTK_WRAP_WORD_CHAR);
   gtk_text_buffer_set_text(gtk_text_view_get_buffer(GTK_TEXT_VIEW(entry)), text, -1);
   gtk_widget_add_css_class(entry, "editor");

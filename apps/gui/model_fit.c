@@ -7,11 +7,8 @@
 static const struct {
   const char *purpose;
   pm_gui_part part;
-} purposes[] = {{"weights", PM_GUI_WEIGHTS},
-                {"cache", PM_GUI_CACHE},
-                {"expert slots", PM_GUI_EXPERTS},
-                {"experts", PM_GUI_EXPERTS},
-                {"ring", PM_GUI_EXPERTS}};
+} purposes[] = {{"weights", PM_GUI_WEIGHTS},      {"page cache", PM_GUI_WEIGHTS}, {"cache", PM_GUI_CACHE},
+                {"expert slots", PM_GUI_EXPERTS}, {"experts", PM_GUI_EXPERTS},    {"ring", PM_GUI_EXPERTS}};
 
 static void on_row(void *user, const char *memory, const char *purpose, uint64_t bytes) {
   pm_gui_fit *fit = user;
@@ -22,15 +19,25 @@ static void on_row(void *user, const char *memory, const char *purpose, uint64_t
     fit->device[part] += (double)bytes;
   else if (!strcmp(memory, "disk"))
     fit->disk += (double)bytes;
-  else if (strcmp(purpose, "page cache"))
+  else
     fit->host[part] += (double)bytes;
 }
+
+// Names of general.file_type, as GGUF numbers them.
+static const char *const file_types[] = {
+    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",     [3] = "Q4_1",    [7] = "Q8_0",    [8] = "Q5_0",    [9] = "Q5_1",
+    [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M",  [13] = "Q3_K_L", [14] = "Q4_K_S", [15] = "Q4_K_M", [16] = "Q5_K_S",
+    [17] = "Q5_K_M", [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS", [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS",
+    [24] = "IQ1_S",  [25] = "IQ4_NL", [26] = "IQ3_S",   [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",  [30] = "IQ4_XS",
+    [31] = "IQ1_M",  [32] = "BF16",   [36] = "TQ1_0",   [37] = "TQ2_0"};
 
 static void on_key(void *user, const char *key, const char *type, const char *value) {
   (void)type;
   pm_gui_fit *fit = user;
-  if (!strcmp(key, "general.file_type")) g_strlcpy(fit->quant, value, sizeof fit->quant);
-  if (g_str_has_suffix(key, ".context_length")) fit->n_ctx_train = (uint32_t)g_ascii_strtoull(value, NULL, 10);
+  guint64 number = g_ascii_strtoull(value, NULL, 10);
+  if (!strcmp(key, "general.file_type") && number < G_N_ELEMENTS(file_types) && file_types[number])
+    g_strlcpy(fit->quant, file_types[number], sizeof fit->quant);
+  if (g_str_has_suffix(key, ".context_length")) fit->n_ctx_train = (uint32_t)number;
 }
 
 typedef struct job {

@@ -39,6 +39,8 @@ static double sum(const double parts[PM_GUI_PARTS]) {
   return s;
 }
 
+static char *speed_text(double rate) { return g_strdup_printf(rate >= 100 ? "%.0f" : "%.2g", rate); }
+
 static void on_fit(void *user, const pm_gui_fit *fit) {
   picker *p = user;
   const pumice_plan_info *plan = &fit->plan;
@@ -58,9 +60,9 @@ static void on_fit(void *user, const pm_gui_fit *fit) {
     g_autofree char *bytes = pm_gui_bytes(fit->disk), *text = g_strdup_printf("%s stay on disk and are read when needed", bytes);
     add_text(p, text, NULL);
   }
-  g_autofree char *speed = g_strdup_printf(
-      "Answers: about %.3g tokens/s, limited by the %s. Prompts: about %.3g tokens/s, limited by the %s.", plan->decode_rate,
-      plan->decode_limit, plan->prompt_rate, plan->prompt_limit);
+  g_autofree char *answers = speed_text(plan->decode_rate), *prompts = speed_text(plan->prompt_rate);
+  g_autofree char *speed = g_strdup_printf("Answers: about %s tokens/s, limited by the %s. Prompts: about %s tokens/s, limited by the %s.",
+                                           answers, plan->decode_limit, prompts, plan->prompt_limit);
   add_text(p, speed, "heading");
   if (*plan->note) add_text(p, plan->note, "dim-label");
 }

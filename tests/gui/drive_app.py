@@ -1,0 +1,271 @@
+#!/usr/bin/python3
+"""The app from start to end, through AT-SPI. Prints TAP.   drive_app.py APP ENGINE MODEL [real]
+
+With "real" the engine is pumice itself and the model one that adds; else it is fake_engine.py."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from atspi_driver import App, Missing, act, text_of, wait, walk
+
+program, engine, model = sys.argv[1:4]
+real = sys.argv[4:] == ["real"]
+folder = tempfile.mkdtemp()
+data = os.path.join(folder, "data")
+name = os.path.basename(model).removesuffix(".gguf")
+n_case = n_failed = 0
+shots = os.environ.get("PM_SHOTS")
+
+
+def start(*files):
+    process = subprocess.Popen([program, "--engine", engine, "--data", data, *files])
+    return process, App("pumice-gui")
+
+
+def engine_pids(process):
+    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
+    return [int(pid) for pid in out.split()]
+
+
+def ask(question):
+    app.type("text", "Message", question)
+    app.click("push button", "Send")
+
+
+def answered(n):
+    """All of n answers are whole: each has a button to make another."""
+    wait(lambda: len(app.all("push button", "Regenerate answer")) == n and not app.all("push button", "Stop"), 60, f"{n} whole answers")
+
+
+def case(title):
+    def run(function):
+        global n_case, n_failed
+        n_case += 1
+        try:
+            function()
+            print(f"ok {n_case} - {title}", flush=True)
+        except Exception as error:
+            n_failed += 1
+            print(f"# {type(error).__name__}: {error}\nnot ok {n_case} - {title}", flush=True)
+            app.dump()
+            if shots:
+                shoot(f"failed-{n_case}")
+    return run
+
+
+def shoot(what):
+    if shots:
+        subprocess.run(["import", "-window", "root", os.path.join(shots, what + ".png")])
+
+
+def check(condition, what):
+    if not condition:
+        raise Missing(what)
+
+
+process, app = start(model)
+
+
+@case("a model file that is opened shows how it fits, and loads")
+def _():
+    app.find("list item", name)
+    app.text("tokens/s, limited by the")
+    app.text("free")
+    shoot("picker")
+    app.click("push button", "Load")
+    app.gone("frame", "Models")
+    app.find("push button", name)
+    app.gone("progress bar", "Loading the model", 60)
+
+
+@case("a sum is asked for and answered, with thoughts and figures")
+def _():
+    ask("What is 37 + 58?")
+    answered(1)
+    app.text("95")
+    app.text("Thought for")
+    app.text("tokens/s")
+    app.text("Context ")
+    app.find("list item", "What is 37 + 58?")
+    shoot("answer")
+
+
+@case("every button has a name")
+def _():
+    buttons = [n.name for n in walk(app.root) if n.getRoleName() in ("push button", "toggle button")]
+    check(len(buttons) > 8 and all(b and not b.startswith("Gtk") for b in buttons), f"{buttons}")
+
+
+@case("another answer stands beside the first")
+def _():
+    app.click("push button", "Regenerate answer")
+    answered(1)
+    app.text("2/2")
+    app.click("push button", "Previous version")
+    app.text("1/2")
+
+
+@case("an edited question is a branch of its own")
+def _():
+    app.click("push button", "Edit message")
+    app.type("text", "Edited message", "What is 30 + 12?")
+    app.click("push button", "Send edited message")
+    answered(1)
+    app.text("What is 30 + 12?")
+    app.text("2/2")
+
+
+@case("an answer streams, and stops when told to")
+def _():
+    app.click("push button", "New conversation")
+    ask("Tell me a fairy tale about a dragon." if real else "slow, please")
+    seen = []
+    def grows():
+        words = sum(len(text_of(n)) for n in walk(app.root) if n.getRoleName() == "label")
+        if not seen or words != seen[-1]:
+            seen.append(words)
+        return len(seen) > 3
+    wait(grows, 30, "a text that grows")
+    app.click("push button", "Stop")
+    app.text("stopped", 5)
+    answered(1)
+
+
+@case("a stopped answer goes on")
+def _():
+    app.click("push button", "Continue answer")
+    answered(1)
+    if not real:
+        app.text("and it went on")
+
+
+if not real:
+    @case("thinking ends when told to")
+    def _():
+        app.click("push button", "New conversation")
+        ask("ponder 37 + 58")
+        app.click("push button", "Answer now")
+        answered(1)
+        app.text("The sum is 95")
+
+    @case("code has a button that copies it")
+    def _():
+        ask("code, please")
+        answered(2)
+        app.click("push button", "Copy code")
+
+    @case("an answer without room says so, one with an error too")
+    def _():
+        ask("full")
+        answered(3)
+        app.text("no room for more")
+        ask("broken")
+        app.text("the device was lost")
+        answered(4)
+        app.text("Half an")
+
+
+@case("a search finds a word in an old conversation")
+def _():
+    app.type("entry", "Search conversations", "30 + 12")
+    found = app.find("list item", "What is 37 + 58?")
+    wait(lambda: len(app.all("list item")) <= 2, 5, "a list of what was found alone")
+    check(found.name, "no title")
+    app.type("entry", "Search conversations", "zebra")
+    app.text("Nothing found")
+    app.type("entry", "Search conversations", "")
+    wait(lambda: len(app.all("list item")) >= 2, 5, "all conversations")
+
+
+@case("a deleted conversation comes back")
+def _():
+    before = len(app.all("list item"))
+    app.click("push button", "Conversation menu")
+    app.click("menu item", "Delete")
+    wait(lambda: len(app.all("list item")) == before - 1, 5, "one conversation less")
+    app.click("push button", "Undo")
+    wait(lambda: len(app.all("list item")) == before, 5, "the conversation again")
+
+
+@case("a conversation is exported")
+def _():
+    path = os.path.join(folder, "out.json")
+    app.click("push button", "Conversation menu")
+    app.click("menu item", "Export as JSON…")
+    app.find("push button", "Export")
+    app.type("text", "Name:", path)
+    app.click("push button", "Export")
+    wait(lambda: os.path.exists(path), 10, "the exported file")
+    with open(path) as file:
+        chat = json.load(file)
+    check(chat["format"] == "pumice-chat" and len(chat["messages"]) >= 2, "the file is not whole")
+
+
+@case("the engine is killed: the window stays, says so, and starts it again")
+def _():
+    app.click("push button", "New conversation")
+    ask("Tell me a fairy tale about a fox." if real else "slow, please")
+    wait(lambda: app.all("push button", "Stop"), 10, "an answer")
+    time.sleep(1)
+    for pid in engine_pids(process):
+        os.kill(pid, signal.SIGKILL)
+    app.text("The engine has stopped", 10)
+    app.text("interrupted")
+    shoot("killed")
+    app.click("push button", "Restart engine")
+    wait(lambda: not app.has_text("The engine has stopped") and not app.all("progress bar", "Loading the model"), 60, "an engine that runs")
+    ask("What is 20 + 22?")
+    answered(2)
+
+
+@case("the program is killed in the middle of an answer: all that was shown is there again")
+def _():
+    global process, app
+    app.click("push button", "New conversation")
+    ask("Tell me a fairy tale about a king." if real else "slow and killed")
+    shown = {}
+    def enough():
+        longest = max((text_of(n) for n in app.all("label") if "cut off" not in text_of(n)), key=len)
+        shown["text"] = longest
+        return len(longest) > 40
+    wait(enough, 30, "some text")
+    process.kill()
+    process.wait()
+    time.sleep(0.5)
+    process, app = start()
+    app.click("push button", "Conversation menu", which=0, seconds=20)
+    app.click("menu item", "Export as Markdown…")
+    app.find("push button", "Export")
+    path = os.path.join(folder, "killed.md")
+    app.type("text", "Name:", path)
+    app.click("push button", "Export")
+    wait(lambda: os.path.exists(path), 10, "the exported file")
+    with open(path) as file:
+        kept = " ".join(file.read().split())
+    check(" ".join(shown["text"].split()) in kept, f"'{shown['text']}' was lost; there is '{kept}'")
+
+
+if not real:
+    @case("a model that cannot be loaded is a banner with the reason")
+    def _():
+        global process, app
+        process.kill()
+        process.wait()
+        refused = os.path.join(folder, "refused.gguf")
+        shutil.copy(model, refused)
+        process, app = start(refused)
+        app.text("tokens/s, limited by the")
+        app.click("push button", "Load")
+        app.text("the file is truncated; download it again")
+        app.find("push button", "Pick a model")
+
+
+process.kill()
+print(f"1..{n_case}")
+shutil.rmtree(folder, ignore_errors=True)
+sys.exit(1 if n_failed else 0)
