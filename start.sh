@@ -3,6 +3,7 @@
 #
 #   sh start.sh                     install what is missing, build, chat with the demo model (without a terminal: one question)
 #   sh start.sh chat MODEL [...]    the same with a model of yours; what follows goes to 'pumice chat'
+#   sh start.sh gui [MODEL]         the same for the desktop app
 #   sh start.sh build               install what is missing, build everything
 #   sh start.sh test [TEST...]      install what is missing, build everything, run all tests or those named
 #   sh start.sh help                this text
@@ -17,6 +18,8 @@ demo=$top/apps/demo/pebble-q4_k_m.gguf
 
 packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev libevent-dev libjansson-dev"
 packages_test="pkgconf libcmocka-dev curl libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2"
+packages_gui="pkgconf libgtk-4-dev libadwaita-1-dev libgtksourceview-5-dev libsoup-3.0-dev libsqlite3-dev libmd4c-dev adwaita-icon-theme"
+packages_gui_test="xvfb xauth dbus at-spi2-core python3-pyatspi procps fonts-dejavu-core"
 
 say() { printf '%s\n' "$*"; }
 
@@ -116,6 +119,14 @@ configure() { # TESTS: ON, or OFF to leave that as it is
   fail "configuring failed, see above"
 }
 
+configure_gui() { # once its libraries are there
+  grep -q 'apps/gui/pumice-gui' "$build/build.ninja" && return 0
+  say "Configuring with the desktop app"
+  cmake -S "$top" -B "$build" -DPUMICE_GUI=ON > "$build/configure.log" 2>&1 && return 0
+  cat "$build/configure.log" >&2
+  fail "configuring failed, see above"
+}
+
 build_targets() { # TARGET...
   say "Building"
   watched building ninja -C "$build" "$@" || fail "building failed, see above"
@@ -123,7 +134,7 @@ build_targets() { # TARGET...
 
 verb=${1:-chat}
 [ $# = 0 ] || shift
-case $verb in chat | build | test) mkdir -p "$build" ;; esac
+case $verb in chat | gui | build | test) mkdir -p "$build" ;; esac
 # shellcheck disable=SC2086 # lists of packages
 case $verb in
   chat)
@@ -135,6 +146,14 @@ case $verb in
     say "There is no terminal, so one question: What is 37 + 58?"
     exec "$build/apps/pumice" run --greedy "$@" "What is 37 + 58?"
     ;;
+  gui)
+    install_packages $packages_build $packages_gui
+    configure OFF
+    configure_gui
+    build_targets apps/pumice apps/gui/pumice-gui
+    [ $# -gt 0 ] || set -- "$demo"
+    exec "$build/apps/gui/pumice-gui" "$@"
+    ;;
   build)
     install_packages $packages_build
     configure OFF
@@ -142,8 +161,9 @@ case $verb in
     say "Built: $build/apps/pumice"
     ;;
   test)
-    install_packages $packages_build $packages_test
+    install_packages $packages_build $packages_gui $packages_test $packages_gui_test
     configure ON
+    configure_gui
     build_targets
     exec sh "$top/tests/run.sh" "$build" "$@"
     ;;
