@@ -206,6 +206,7 @@ static pm_status take_value(parser *p, pm_tree *v, int depth) {
 }
 
 pm_status pm_tree_parse(pm_arena *arena, const char *path, const char *text, size_t n, const pm_tree **out) {
+  if (!n) text = "";  // of an empty file there is none
   parser p = {.arena = arena, .path = path, .begin = text, .at = text, .end = text + n};
   pm_tree *root = pm_arena_alloc(arena, sizeof *root);
   if (!root) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: its values", path);

@@ -102,8 +102,8 @@ static pm_status check_overlap(const header *h, pm_raw_tensor *t, uint64_t n) {
 static pm_status make_room(const header *h, uint64_t n) {
   pm_folder *d = h->d;
   if (d->n_raw + n > MAX_TENSOR) PM_FAIL(PM_ERR_FORMAT, "%s: more than %d tensors", h->shard->path, MAX_TENSOR);
-  if (d->n_raw + n <= d->capacity) return PM_OK;
-  uint64_t capacity = 2 * d->capacity + n;
+  if (d->raw && d->n_raw + n <= d->capacity) return PM_OK;
+  uint64_t capacity = 2 * d->capacity + n + 1;
   pm_raw_tensor *more = pm_realloc(d->raw, capacity * sizeof *more);
   if (!more) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: %llu tensors", h->shard->path, (unsigned long long)capacity);
   d->raw = more, d->capacity = capacity;
