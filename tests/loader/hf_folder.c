@@ -29,7 +29,7 @@ typedef struct writer {
   const hf_options *o;
   matrix m[MAX_MATRIX];
   uint32_t n;
-  uint32_t n_layer, n_head, n_nope, n_value, n_latent, n_rope, n_expert;
+  uint32_t n_layer, n_mtp, n_head, n_nope, n_value, n_latent, n_rope, n_expert;
 } writer;
 
 static uint32_t number(const pm_model_file *f, const char *key, uint32_t otherwise) {
@@ -130,6 +130,12 @@ static const char *const NAMES[][2] = {
     {"ffn_gate_exps.weight", "mlp.experts.%u.gate_proj.weight"},
     {"ffn_up_exps.weight", "mlp.experts.%u.up_proj.weight"},
     {"ffn_down_exps.weight", "mlp.experts.%u.down_proj.weight"},
+    {"nextn.eh_proj.weight", "eh_proj.weight"},
+    {"nextn.enorm.weight", "enorm.weight"},
+    {"nextn.hnorm.weight", "hnorm.weight"},
+    {"nextn.embed_tokens.weight", "embed_tokens.weight"},
+    {"nextn.shared_head_head.weight", "shared_head.head.weight"},
+    {"nextn.shared_head_norm.weight", "shared_head.norm.weight"},
 };
 
 static const char *name_of(const char *gguf) {
@@ -328,9 +334,12 @@ static void write_config(const writer *w, const char *folder) {
       f,
       w->o->newer ? "\"rope_parameters\": {\"rope_theta\": %.9g, \"rope_type\": " : "\"rope_theta\": %.9g, \"rope_scaling\": {\"type\": ",
       theta);
-  fprintf(f, "\"yarn\", \"factor\": %.9g, \"original_max_position_embeddings\": %u, \"beta_fast\": 32, \"beta_slow\": 1,",
-          real(s, "rope.scaling.factor", 1), number(s, "rope.scaling.original_context_length", 0));
-  fprintf(f, " \"mscale\": %.9g, \"mscale_all_dim\": %.9g},\n", mscale, mscale);
+  if (mscale > 0)
+    fprintf(f, "\"yarn\", \"factor\": %.9g, \"original_max_position_embeddings\": %u, \"mscale\": %.9g, \"mscale_all_dim\": %.9g},\n",
+            real(s, "rope.scaling.factor", 1), number(s, "rope.scaling.original_context_length", 0), mscale, mscale);
+  else
+    fprintf(f, "\"default\"},\n");
+  fprintf(f, "\"num_nextn_predict_layers\": %u,\n", w->n_mtp);
   if (w->o->weights == HF_FP8)
     fprintf(f, "\"quantization_config\": {\"quant_method\": \"fp8\", \"fmt\": \"e4m3\", \"weight_block_size\": [128, 128]},\n");
   fprintf(f, "\"hidden_act\": \"silu\", \"vocab_size\": %u, \"bos_token_id\": 0, \"eos_token_id\": [1]}\n", number(s, "vocab_size", 0));
@@ -501,7 +510,8 @@ void hf_write(const char *source, const char *folder, const hf_options *o, const
   w->o = o;
   MUST(pm_model_file_open(source, NULL, &w->source) == PM_OK);
   const pm_model_file *s = w->source;
-  w->n_layer = number(s, "block_count", 0), w->n_head = number(s, "attention.head_count", 0), w->n_expert = number(s, "expert_count", 0);
+  w->n_mtp = number(s, "nextn_predict_layers", 0), w->n_layer = number(s, "block_count", 0) - w->n_mtp;
+  w->n_head = number(s, "attention.head_count", 0), w->n_expert = number(s, "expert_count", 0);
   w->n_latent = number(s, "attention.kv_lora_rank", 0), w->n_rope = number(s, "rope.dimension_count", 0);
   w->n_nope = number(s, "attention.key_length_mla", number(s, "attention.key_length", 0)) - w->n_rope;
   w->n_value = number(s, "attention.value_length_mla", number(s, "attention.value_length", 0));

@@ -14,7 +14,7 @@ typedef struct hf_options {
   bool newer;          // merges as pairs, rope_parameters, a template in a file of its own
 } hf_options;
 
-// Ends the program if something fails. `source`: a deepseek2 file without appended layers. `twin`: the GGUF file to write, in the legacy
+// Ends the program if something fails. `source`: a deepseek2 file. `twin`: the GGUF file to write, in the legacy
 // form, or NULL.
 void hf_write(const char *source, const char *folder, const hf_options *o, const char *twin);
 
