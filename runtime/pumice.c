@@ -694,6 +694,8 @@ pumice_status pumice_answer_begin(pumice_session *session, const pumice_answer_o
                       .ignore_end = o.ignore_end,
                       .special = o.special,
                       .n_probs = o.n_probs,
+                      .grammar = o.grammar,
+                      .json_schema = o.json_schema,
                       .text = forward_text,
                       .probs = o.probs ? forward_probs : NULL,
                       .user = a};

@@ -415,12 +415,16 @@ typedef struct pumice_answer_options {
   bool ignore_end;   // the model's end tokens are never chosen
   bool special;      // control tokens show their names (tool calls begin with such), instead of nothing
   uint32_t n_probs;  // tokens in `top`, at most 20
+  // The answer follows a grammar in GBNF, whose rule "root" is the whole answer, or is JSON that a schema allows ("{}": any object);
+  // NULL: anything. At most one of them. Thinking, with which the model may begin, follows none.
+  const char *grammar, *json_schema;
   pumice_text_fn *text;
   pumice_probs_fn *probs;  // may be NULL
   void *user;
 } pumice_answer_options;
 
-// Copies what the options point to. The session must outlive the answer.
+// Copies what the options point to. The session must outlive the answer. ERR_ARGUMENT or ERR_FORMAT for a grammar or a schema that is wrong
+// (pumice_error says where), ERR_UNSUPPORTED for a keyword of JSON Schema that is more than a grammar can say.
 PUMICE_API pumice_status pumice_answer_begin(pumice_session *session, const pumice_answer_options *options, pumice_answer **out);
 
 // Samples a token from the session's logits and emits text. *token, if not -1, is one that the session does not hold yet. Unless *done,

@@ -63,6 +63,7 @@ void pm_engine_close(pm_engine *e) {
   pm_model_finish(&e->model);
   pm_kv_finish(&e->kv);
   pm_chat_finish(&e->chat);
+  pm_token_order_destroy(e->token_order);
   pm_tokenizer_destroy(e->tokenizer);
   pm_model_file_close(e->file);
   pm_free(e->rows);

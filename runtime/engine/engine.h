@@ -8,7 +8,7 @@
 #include "kv.h"
 #include "model.h"
 #include "plan.h"
-#include "tokenizer.h"
+#include "token_order.h"
 #include "use_trace.h"
 
 typedef struct pm_engine_desc {
@@ -33,6 +33,7 @@ typedef struct pm_engine {
   pm_model_file *file;
   pm_tokenizer *tokenizer;
   pm_chat chat;
+  pm_token_order *token_order;  // NULL until an answer follows a grammar
   pm_model model;
   pm_program program;
   pm_plan_sizes sizes;  // that were asked for, and what they mean

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "json_schema.h"
 #include "memory.h"
 #include "stop_strings.h"
 
@@ -16,6 +17,10 @@ struct pm_answer {
   pm_utf8_stream utf8;
   pm_think_stream think;
   pm_stop_strings stops;
+  pm_grammar *grammar;  // NULL: none
+  pm_matcher *matcher;
+  uint64_t *allowed;            // a bit for each token
+  bool within_thought, misfit;  // the token began in thinking; text behind the end of it does not fit the grammar
   int32_t think_marks[2];
   bool done;
   double began;
@@ -68,6 +73,17 @@ static pm_status copy_bias(pm_answer *a, const pm_sampler_desc *d) {
   return PM_OK;
 }
 
+static pm_status make_grammar(pm_answer *a, const pm_answer_desc *d) {
+  pm_engine *e = a->session->engine;
+  if (d->grammar && d->json_schema) PM_FAIL(PM_ERR_ARGUMENT, "a grammar and a JSON schema cannot be asked for at once");
+  if (d->grammar) PM_TRY(pm_grammar_parse(d->grammar, strlen(d->grammar), &a->grammar));
+  if (d->json_schema) PM_TRY(pm_json_schema_parse(d->json_schema, strlen(d->json_schema), &a->grammar));
+  if (!a->grammar) return PM_OK;
+  if (!e->token_order) PM_TRY(pm_token_order_create(e->tokenizer, &e->token_order));
+  PM_NEW(&a->allowed, (e->model.config.n_vocab + 63) / 64, "tokens that may follow");
+  return pm_matcher_create(a->grammar, &a->matcher);
+}
+
 static pm_status begin_into(pm_answer *a, pm_session *s, const pm_answer_desc *d) {
   const pm_tokenizer *t = s->engine->tokenizer;
   *a = (pm_answer){.session = s, .desc = *d, .rng = pm_rng_seed(d->seed), .began = pm_clock_seconds()};
@@ -76,6 +92,7 @@ static pm_status begin_into(pm_answer *a, pm_session *s, const pm_answer_desc *d
   if (d->n_probs > s->engine->model.config.n_vocab) a->desc.n_probs = s->engine->model.config.n_vocab;
   PM_NEW(&a->probs, 1 + d->n_probs, "log-probabilities of tokens");
   PM_TRY(copy_bias(a, &d->sampling));
+  PM_TRY(make_grammar(a, d));
   return pm_stop_strings_init(&a->stops, d->stop, d->n_stop);
 }
 
@@ -93,6 +110,9 @@ pm_status pm_answer_begin(pm_session *s, const pm_answer_desc *d, pm_answer **ou
 void pm_answer_end(pm_answer *a) {
   if (!a) return;
   pm_stop_strings_finish(&a->stops);
+  pm_matcher_destroy(a->matcher);
+  pm_grammar_destroy(a->grammar);
+  pm_free(a->allowed);
   pm_free(a->probs);
   pm_free(a->bias);
   pm_free(a);
@@ -117,6 +137,7 @@ static bool take_text(void *user, bool thinking, const char *text, size_t bytes)
   pm_answer *a = user;
   if (thinking) return a->desc.text(a->desc.user, true, text, bytes);
   int found;
+  if (a->within_thought && a->matcher) a->misfit |= !pm_matcher_push(a->matcher, text, bytes);
   if (!pm_stop_strings_push(&a->stops, text, bytes, emit_answer, a, &found)) return false;
   if (found < 0) return true;
   a->result.stop_string = (size_t)found;
@@ -153,11 +174,62 @@ void pm_answer_stop(pm_answer *a, pm_stop why) {
 
 // ---- tokens ----
 
+// What a grammar says of a token. Thinking follows none, and an answer may begin with it.
+static bool fits(pm_answer *a, int32_t id) {
+  const pm_tokenizer *t = a->session->engine->tokenizer;
+  size_t n;
+  const char *bytes = pm_token_bytes(t, id, false, &n);
+  if (!a->matcher || a->think.thinking || (!a->result.n_token && id == a->think_marks[0])) return true;
+  if (pm_token_is_end(t, id)) return pm_matcher_may_end(a->matcher);
+  uint32_t state = pm_matcher_look(a->matcher);
+  for (size_t i = 0; i < n && state != PM_MATCHER_DEAD; i++) state = pm_matcher_step(a->matcher, state, (uint8_t)bytes[i]);
+  return n && state != PM_MATCHER_DEAD;
+}
+
+// All tokens for which `fits` holds.
+static void find_fitting(pm_answer *a) {
+  const pm_engine *e = a->session->engine;
+  uint32_t n_vocab = e->model.config.n_vocab;
+  pm_token_order_allow(e->token_order, a->matcher, a->allowed, n_vocab);
+  for (uint32_t id = 0; pm_matcher_may_end(a->matcher) && id < n_vocab; id++)
+    if (pm_token_is_end(e->tokenizer, (int32_t)id)) a->allowed[id / 64] |= 1ull << id % 64;
+  int32_t mark = a->think_marks[0];
+  if (!a->result.n_token && mark >= 0) a->allowed[mark / 64] |= 1ull << mark % 64;
+}
+
+// The grammar is asked about the token that was chosen first: models mostly know what they were asked for. Only if it does not fit, the
+// choice is made again among those that do.
 static pm_status sample(pm_answer *a, int32_t *out) {
   const pm_session *s = a->session;
   pm_sampler_input in = {.logits = s->logits, .n_vocab = s->engine->model.config.n_vocab, .history = s->tokens, .n_history = s->length};
   *out = pm_sample(&a->desc.sampling, &a->rng, &in, s->sampler_memory);
   if (*out < 0) PM_FAIL(PM_ERR_ARGUMENT, "no token is left to choose from: all are banned, or the model's logits are not numbers");
+  if (fits(a, *out)) return PM_OK;
+  find_fitting(a);
+  in.allowed = a->allowed;
+  *out = pm_sample(&a->desc.sampling, &a->rng, &in, s->sampler_memory);
+  if (*out < 0)
+    PM_FAIL(PM_ERR_ARGUMENT, "no token of the vocabulary fits the grammar after %llu tokens", (unsigned long long)a->result.n_token);
+  return PM_OK;
+}
+
+// Takes the token's text. The grammar's end is the answer's.
+static pm_status take_token(pm_answer *a, int32_t id, int32_t *token) {
+  const pm_session *s = a->session;
+  a->within_thought = a->think.thinking || id == a->think_marks[0];
+  if (!push_token(a, id)) {
+    if (!a->done) end_with(a, PM_STOP_CALLER);
+    return PM_OK;
+  }
+  *token = id;
+  if (a->matcher && !a->within_thought) {
+    size_t n;
+    const char *bytes = pm_token_bytes(s->engine->tokenizer, id, false, &n);
+    a->misfit = !pm_matcher_push(a->matcher, bytes, n);
+    if (pm_matcher_must_end(a->matcher)) pm_answer_stop(a, PM_STOP_END);
+  }
+  if (a->misfit) PM_FAIL(PM_ERR_ARGUMENT, "token %d does not fit the grammar", (int)id);
+  if (a->result.n_token == a->desc.max_tokens || s->length + 1 == s->engine->kv.n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
   return PM_OK;
 }
 
@@ -170,10 +242,9 @@ static void tell_probs(pm_answer *a, int32_t id) {
 
 pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) {
   const pm_session *s = a->session;
-  uint32_t n_ctx = s->engine->kv.n_ctx;
   int32_t id;
   *token = -1;
-  if (!a->done && s->length == n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
+  if (!a->done && s->length == s->engine->kv.n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
   *done = a->done;
   if (a->done) return PM_OK;
   if (!s->has_logits) PM_FAIL(PM_ERR_ARGUMENT, "the session has no logits: evaluate the prompt, or the answer's newest token, first");
@@ -182,11 +253,8 @@ pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) {
   tell_probs(a, id);
   if (pm_token_is_end(s->engine->tokenizer, id)) {
     pm_answer_stop(a, PM_STOP_END);
-  } else if (push_token(a, id)) {
-    *token = id;
-    if (a->result.n_token == a->desc.max_tokens || s->length + 1 == n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
-  } else if (!a->done) {
-    end_with(a, PM_STOP_CALLER);
+  } else {
+    PM_TRY(take_token(a, id, token));
   }
   *done = a->done;
   return PM_OK;

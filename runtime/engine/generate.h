@@ -21,6 +21,8 @@ typedef struct pm_answer_desc {
   bool ignore_end;  // the model's end tokens are never chosen
   bool special;     // control tokens show their names
   uint32_t n_probs;
+  // What the answer must be, thinking left out: a text of a grammar (GBNF), or JSON by a schema; NULL: anything. At most one of them.
+  const char *grammar, *json_schema;
   pm_think_fn *text;   // a false return stops
   pm_probs_fn *probs;  // may be NULL
   void *user;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "pumice.h"
 
@@ -52,7 +53,7 @@ static void ask(pumice_session *s, const char *question) {
 
 typedef struct taken {
   char text[MAX_TEXT];
-  size_t n, n_prob;
+  size_t n, n_thought, n_prob;
   int32_t token[256];  // that were sampled
   pumice_result result;
   size_t patience;  // pieces of text; 0: all
@@ -61,6 +62,7 @@ typedef struct taken {
 static bool take_text(void *user, pumice_event kind, const char *text, size_t bytes) {
   taken *t = user;
   if (kind == PUMICE_TEXT) memcpy(t->text + t->n, text, bytes), t->n += bytes, t->text[t->n] = 0;
+  if (kind == PUMICE_THINKING) t->n_thought += bytes;
   return !t->patience || --t->patience > 0;
 }
 
@@ -216,6 +218,72 @@ static void biases(void **state) {
   for (size_t i = 0; i < MAX_TOKENS; i++) assert_false(pumice_token_is_end(model, t.token[i]));
 }
 
+// ---- answers that follow a grammar ----
+
+static bool answered_as(const char *grammar, const char *schema, taken *t) {
+  int32_t last;
+  pumice_answer_options o = options_for(t);
+  o.grammar = grammar, o.json_schema = schema, o.max_tokens = 200;
+  answer(&o, &last);
+  return t->result.stop == PUMICE_STOP_END;
+}
+
+static void json_answers(void **state) {
+  (void)state;
+  static const char *const schema =
+      "{\"type\":\"object\",\"properties\":{\"sum\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":999},\"sure\":{\"type\":\"boolean\"}},"
+      "\"required\":[\"sum\",\"sure\"]}";
+  taken t;
+  json_error_t error;
+  assert_true(answered_as(NULL, schema, &t));
+  print_message("# %s\n", t.text);
+  json_t *v = json_loads(t.text, 0, &error);
+  if (!v) fail_msg("'%s' is no JSON: %s", t.text, error.text);
+  assert_true(json_is_integer(json_object_get(v, "sum")) && json_is_boolean(json_object_get(v, "sure")));
+  assert_int_equal(json_object_size(v), 2);
+  json_decref(v);
+}
+
+// Thinking comes first, as the model likes, and follows no grammar. The grammar's end is the answer's, without an end token.
+static void grammars_and_thinking(void **state) {
+  (void)state;
+  taken t;
+  assert_true(answered_as("root ::= \"37 + 58 = \" [0-9]{2}", NULL, &t));
+  assert_true(t.n_thought > 0);
+  assert_string_equal(t.text, "37 + 58 = 95");
+  assert_false(pumice_token_is_end(model, t.token[t.n_prob - 1]));
+  assert_true(answered_as("root ::= [xyz]{3} \".\"?", NULL, &t));
+  assert_int_equal(strspn(t.text, "xyz"), 3);
+  assert_true(t.n == 3 || (t.n == 4 && t.text[3] == '.'));
+}
+
+static void wrong_grammars(void **state) {
+  (void)state;
+  taken t;
+  pumice_answer *a;
+  pumice_answer_options o = options_for(&t);
+  ask(sessions[0], questions[0]);
+  o.grammar = "root ::= x";
+  assert_int_equal(pumice_answer_begin(sessions[0], &o, &a), PUMICE_ERR_ARGUMENT);
+  assert_non_null(strstr(pumice_error(), "line 1, column 10"));
+  o.json_schema = "{}";
+  assert_int_equal(pumice_answer_begin(sessions[0], &o, &a), PUMICE_ERR_ARGUMENT);
+  o.grammar = NULL, o.json_schema = "{\"not\":{}}";
+  assert_int_equal(pumice_answer_begin(sessions[0], &o, &a), PUMICE_ERR_UNSUPPORTED);
+  o.grammar = "root ::= []", o.json_schema = NULL;  // no text at all
+  RUN(pumice_answer_begin(sessions[0], &o, &a));
+  int32_t token = 0;
+  bool done = false;
+  pumice_status status = PUMICE_OK;
+  while (!status && !done) {
+    status = pumice_answer_next(a, &token, &done);
+    if (!status && !done) RUN(pumice_session_eval(sessions[0], &token, 1, NULL, NULL));
+  }
+  assert_int_equal(status, PUMICE_ERR_ARGUMENT);
+  assert_non_null(strstr(pumice_error(), "fits the grammar"));
+  pumice_answer_end(a);
+}
+
 static void callers_that_stop(void **state) {
   (void)state;
   taken t;
@@ -258,8 +326,9 @@ static void wrong_options(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_as_generate), cmocka_unit_test(several_at_once), cmocka_unit_test(lengths),
-      cmocka_unit_test(stop_strings),     cmocka_unit_test(biases),          cmocka_unit_test(callers_that_stop),
+      cmocka_unit_test(same_as_generate),      cmocka_unit_test(several_at_once), cmocka_unit_test(lengths),
+      cmocka_unit_test(stop_strings),          cmocka_unit_test(biases),          cmocka_unit_test(json_answers),
+      cmocka_unit_test(grammars_and_thinking), cmocka_unit_test(wrong_grammars),  cmocka_unit_test(callers_that_stop),
       cmocka_unit_test(wrong_options),
   };
   return cmocka_run_group_tests_name("answers", tests, open_all, close_all);
