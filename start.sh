@@ -19,7 +19,7 @@ demo=$top/apps/demo/pebble-q4_k_m.gguf
 packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev libevent-dev libjansson-dev"
 packages_test="pkgconf libcmocka-dev curl libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2"
 packages_gui="pkgconf libgtk-4-dev libadwaita-1-dev libgtksourceview-5-dev libsoup-3.0-dev libsqlite3-dev libmd4c-dev adwaita-icon-theme"
-packages_gui_test="xvfb xauth dbus at-spi2-core python3-pyatspi procps fonts-dejavu-core"
+packages_gui_test="xvfb dbus at-spi2-core python3-pyatspi procps fonts-dejavu-core"
 
 say() { printf '%s\n' "$*"; }
 
@@ -119,10 +119,10 @@ configure() { # TESTS: ON, or OFF to leave that as it is
   fail "configuring failed, see above"
 }
 
-configure_gui() { # once its libraries are there
+configure_gui() { # ON, or AUTO: where its libraries are there
   grep -q 'apps/gui/pumice-gui' "$build/build.ninja" && return 0
   say "Configuring with the desktop app"
-  cmake -S "$top" -B "$build" -DPUMICE_GUI=ON > "$build/configure.log" 2>&1 && return 0
+  cmake -S "$top" -B "$build" -DPUMICE_GUI="$1" > "$build/configure.log" 2>&1 && return 0
   cat "$build/configure.log" >&2
   fail "configuring failed, see above"
 }
@@ -149,7 +149,7 @@ case $verb in
   gui)
     install_packages $packages_build $packages_gui
     configure OFF
-    configure_gui
+    configure_gui ON
     build_targets apps/pumice apps/gui/pumice-gui
     [ $# -gt 0 ] || set -- "$demo"
     exec "$build/apps/gui/pumice-gui" "$@"
@@ -163,7 +163,7 @@ case $verb in
   test)
     install_packages $packages_build $packages_gui $packages_test $packages_gui_test
     configure ON
-    configure_gui
+    configure_gui AUTO
     build_targets
     exec sh "$top/tests/run.sh" "$build" "$@"
     ;;

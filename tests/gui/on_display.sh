@@ -30,7 +30,8 @@ while [ ! -s "$home/display" ]; do
   [ $n -lt 100 ] || missing "a working Xvfb"
   sleep 0.1
 done
-export DISPLAY=":$(cat "$home/display")" XDG_RUNTIME_DIR="$home" HOME="$home" XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home" XDG_CACHE_HOME="$home"
+DISPLAY=:$(cat "$home/display")
+export DISPLAY XDG_RUNTIME_DIR="$home" HOME="$home" XDG_DATA_HOME="$home" XDG_CONFIG_HOME="$home" XDG_CACHE_HOME="$home"
 export GDK_BACKEND=x11 GSK_RENDERER=cairo GTK_A11Y=atspi LC_ALL=C.UTF-8 NO_AT_BRIDGE=0
 unset WAYLAND_DISPLAY
 # shellcheck disable=SC2016 # the inner shell expands
