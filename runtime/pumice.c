@@ -626,6 +626,11 @@ pumice_status pumice_session_rewind(pumice_session *session, size_t length) {
 
 const float *pumice_session_logits(const pumice_session *session) { return session->session->has_logits ? session->session->logits : NULL; }
 
+pumice_status pumice_session_copy(pumice_session *to, const pumice_session *from, size_t length) {
+  REQUIRE(to && from, "to or from is NULL");
+  return public_status(pm_session_copy(to->session, from->session, length));
+}
+
 pumice_status pumice_session_save(pumice_session *session, const char *path) {
   REQUIRE(session && path, "session or path is NULL");
   return public_status(pm_session_save(session->session, path));

@@ -336,9 +336,12 @@ typedef struct pumice_part {
 PUMICE_API pumice_status pumice_eval_parts(pumice_part *parts, size_t n_part);
 
 PUMICE_API size_t pumice_session_length(const pumice_session *session);
-PUMICE_API const int32_t *pumice_session_tokens(const pumice_session *session);           // [length] that it holds, until it changes
-PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);   // keeps the first `length` tokens
-PUMICE_API const float *pumice_session_logits(const pumice_session *session);             // [n_vocab] after the last token; NULL if none
+PUMICE_API const int32_t *pumice_session_tokens(const pumice_session *session);          // [length] that it holds, until it changes
+PUMICE_API pumice_status pumice_session_rewind(pumice_session *session, size_t length);  // keeps the first `length` tokens
+PUMICE_API const float *pumice_session_logits(const pumice_session *session);            // [n_vocab] after the last token; NULL if none
+// Makes `to` hold the first `length` tokens of `from`, another session of the same model, without evaluating them: for prompts that begin
+// as a text does that the model has read already. The logits come along if all tokens do.
+PUMICE_API pumice_status pumice_session_copy(pumice_session *to, const pumice_session *from, size_t length);
 PUMICE_API pumice_status pumice_session_save(pumice_session *session, const char *path);  // whole or not at all
 PUMICE_API pumice_status pumice_session_load(pumice_session *session, const char *path);  // of the same model and cache type
 PUMICE_API void pumice_session_cancel(pumice_session *session);  // makes the running or next call stop within one step

@@ -48,6 +48,9 @@ pm_status pm_session_sync(pm_session *s, const int32_t *tokens, size_t n, size_t
 
 pm_status pm_session_rewind(pm_session *s, size_t length) PM_MUST_USE;
 
+// Makes `to` hold the first `length` tokens of another session of the same engine, by copying cache rows (snapshot.c).
+pm_status pm_session_copy(pm_session *to, const pm_session *from, size_t length) PM_MUST_USE;
+
 // Snapshots (snapshot.c): tokens, cache rows and logits in one file, tied to the model by its fingerprint.
 pm_status pm_session_save(pm_session *s, const char *path) PM_MUST_USE;
 pm_status pm_session_load(pm_session *s, const char *path) PM_MUST_USE;

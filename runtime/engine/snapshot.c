@@ -1,5 +1,5 @@
-// Saved sessions. Layout, little-endian: header, tokens i32[length], per layer the cache rows [0, length), logits f32[n_vocab] if there are
-// any.
+// Saved sessions, and copies of them. Layout of files, little-endian: header, tokens i32[length], per layer the cache rows [0, length),
+// logits f32[n_vocab] if there are any.
 #include <string.h>
 
 #include "file.h"
@@ -140,4 +140,43 @@ pm_status pm_session_load(pm_session *s, const char *path) {
   }
   pm_free(r.buffer);
   return status;
+}
+
+// ---- from session to session ----
+
+typedef struct copier {
+  const pm_session *from;
+  uint32_t first, end;  // rows
+  void *buffer;         // CHUNK_BYTES
+} copier;
+
+static pm_status copy_kv(pm_session *to, const pm_tensor *t, void *arg) {
+  const copier *c = arg;
+  pm_backend *b = to->engine->backend;
+  size_t row = pm_tensor_row_bytes(t), end = row * c->end;
+  for (size_t at = row * c->first; at < end;) {
+    size_t k = end - at < CHUNK_BYTES ? end - at : CHUNK_BYTES;
+    PM_TRY(b->ops->read(b, t, row * c->from->base + at, c->buffer, k));
+    PM_TRY(b->ops->write(b, t, row * to->base + at, c->buffer, k));
+    at += k;
+  }
+  return PM_OK;
+}
+
+// What both hold already stays, and is what is left after a failure.
+pm_status pm_session_copy(pm_session *to, const pm_session *from, size_t length) {
+  if (to == from || to->engine != from->engine) PM_FAIL(PM_ERR_ARGUMENT, "a session is copied to another one of the same model");
+  if (length > from->length) PM_FAIL(PM_ERR_ARGUMENT, "cannot copy %zu tokens: the session holds %u", length, from->length);
+  copier c = {.from = from, .end = (uint32_t)length};
+  while (c.first < c.end && c.first < to->length && to->tokens[c.first] == from->tokens[c.first]) c.first++;
+  c.buffer = pm_alloc(CHUNK_BYTES);
+  if (!c.buffer) PM_FAIL(PM_ERR_MEMORY, "out of memory: buffer for copying a session");
+  to->length = c.first, to->has_logits = false;
+  pm_status status = for_each_kv(to, copy_kv, &c);
+  pm_free(c.buffer);
+  PM_TRY(status);
+  memcpy(to->tokens + c.first, from->tokens + c.first, (c.end - c.first) * sizeof *to->tokens);
+  to->length = c.end, to->has_logits = from->has_logits && from->length == length;
+  if (to->has_logits) memcpy(to->logits, from->logits, to->engine->model.config.n_vocab * sizeof *to->logits);
+  return PM_OK;
 }

@@ -165,6 +165,33 @@ static void experts_elsewhere(void **state) {
   close_group(&all);
 }
 
+// ---- a prefix from another session ----
+
+static void prefixes_are_copied(void **state) {
+  pm_engine_desc d = description();
+  group g = open_group(*state, &d);
+  RUN(pm_session_eval(g.s[0], g.tokens[0], N_TOKEN, NULL, NULL));
+  RUN(pm_session_eval(g.s[1], g.tokens[0], 10, NULL, NULL));  // is that text's beginning
+  RUN(pm_session_eval(g.s[2], g.tokens[2], N_TOKEN, NULL, NULL));
+  for (int i = 1; i <= 3; i++) {
+    RUN(pm_session_copy(g.s[i], g.s[0], 50));
+    assert_int_equal(g.s[i]->length, 50);
+    assert_false(g.s[i]->has_logits);
+    memcpy(g.tokens[i], g.tokens[0], sizeof g.tokens[i]);
+    memcpy(g.alone[i], g.alone[0], g.e->model.config.n_vocab * sizeof(float));
+    RUN(pm_session_eval(g.s[i], g.tokens[i] + 50, N_TOKEN - 50, NULL, NULL));
+    check_alike(&g, i, 1e-9);
+  }
+  check_alike(&g, 0, 1e-9);
+  RUN(pm_session_rewind(g.s[3], 20));
+  RUN(pm_session_copy(g.s[3], g.s[0], N_TOKEN));  // with its logits
+  check_alike(&g, 3, 1e-9);
+  assert_int_equal(pm_session_copy(g.s[3], g.s[0], N_TOKEN + 1), PM_ERR_ARGUMENT);
+  assert_int_equal(pm_session_copy(g.s[3], g.s[3], 1), PM_ERR_ARGUMENT);
+  check_alike(&g, 3, 1e-9);
+  close_group(&g);
+}
+
 // ---- in the middle of a call ----
 
 static struct {
@@ -269,6 +296,7 @@ int main(int argc, char **argv) {
       {"steps are shared", steps_are_shared, NULL, NULL, (void *)"mini-v3.gguf"},
       {"deterministic steps", deterministic_steps, NULL, NULL, (void *)"mini-v3.gguf"},
       {"experts that are elsewhere", experts_elsewhere, NULL, NULL, (void *)"mini-v3.gguf"},
+      {"prefixes are copied", prefixes_are_copied, NULL, NULL, (void *)"mini-v3.gguf"},
       {"one is cancelled", one_is_cancelled, NULL, NULL, (void *)"mini-v3.gguf"},
       {"a step fails", a_step_fails, NULL, NULL, (void *)"mini-v3.gguf"},
       {"wrong arguments", wrong_arguments, NULL, NULL, (void *)"mini-v3.gguf"},
