@@ -8,7 +8,10 @@
 #include "terminal.h"
 #include "worker.h"
 
-enum { MAX_UNREAD = 1 << 20 };  // bytes that a client may leave unread before it is taken for gone
+enum {
+  MAX_UNREAD = 1 << 20,   // bytes that a client may leave unread before it is taken for gone
+  MAX_EARLY = 256 << 10,  // and that it may send before it has its answer; more than the largest head of a request
+};
 
 static void unlink_exchange(pm_exchange *x) {
   if (x->previous)
@@ -34,9 +37,28 @@ static void client_left(struct evhttp_connection *connection, void *user) {
   free_exchange(x);
 }
 
+// evhttp stops reading once it has a request, and would not learn that the client has left. So reading goes on, for as long as it takes;
+// what comes meanwhile is the next request, and is left where it is up to a limit.
+static void watch_client(pm_exchange *x) {
+  struct evhttp_connection *connection = evhttp_request_get_connection(x->req);
+  struct bufferevent *b = evhttp_connection_get_bufferevent(connection);
+  bufferevent_data_cb on_read, on_write;
+  bufferevent_event_cb on_event;
+  void *user;
+  bufferevent_getcb(b, &on_read, &on_write, &on_event, &user);
+  bufferevent_setcb(b, NULL, on_write, on_event, user);
+  bufferevent_setwatermark(b, EV_READ, 0, MAX_EARLY);
+  bufferevent_set_timeouts(b, NULL, &(struct timeval){.tv_sec = PM_IDLE_SECONDS});
+  bufferevent_enable(b, EV_READ);
+  evhttp_connection_set_closecb(connection, client_left, x);
+}
+
 // The client is not waited for any longer: evhttp owns its request from here on.
 static struct evhttp_request *detach_client(pm_exchange *x) {
-  evhttp_connection_set_closecb(evhttp_request_get_connection(x->req), NULL, NULL);
+  struct evhttp_connection *connection = evhttp_request_get_connection(x->req);
+  const struct timeval idle = {.tv_sec = PM_IDLE_SECONDS};
+  bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), &idle, &idle);
+  evhttp_connection_set_closecb(connection, NULL, NULL);
   return x->req;
 }
 
@@ -46,7 +68,7 @@ static pm_exchange *create_exchange(pm_server *s, struct evhttp_request *req, pm
   if (s->exchanges) s->exchanges->previous = x;
   s->exchanges = x;
   job->owner = x;
-  evhttp_connection_set_closecb(evhttp_request_get_connection(req), client_left, x);
+  watch_client(x);
   return x;
 }
 

@@ -6,16 +6,13 @@
 
 #include "answer.h"
 
-// The conversation without the answer that is to be continued, which then follows the prompt for a new one as it is.
-static json_t *take_unfinished(const pm_request *r, json_t *messages) {
+// An answer at the end is gone on with, unless the client wants neither a new turn nor that.
+static bool continues(const pm_request *r, json_t *messages) {
   size_t n = json_array_size(messages);
   json_t *last = json_array_get(messages, n - 1);
   const char *role = json_string_value(json_object_get(last, "role"));
   bool answer = n > 1 && role && !strcmp(role, "assistant") && !json_object_get(last, "tool_calls");
-  if (!answer || (!r->continue_final_message && !r->add_generation_prompt)) return NULL;
-  json_incref(last);
-  json_array_remove(messages, n - 1);
-  return last;
+  return answer && (r->continue_final_message || r->add_generation_prompt);
 }
 
 // /api/generate has a prompt and perhaps a system text.
@@ -27,34 +24,32 @@ static json_t *conversation(const pm_request *r) {
   return messages;
 }
 
-static pumice_status render(const pumice_model *model, const pm_request *r, json_t *messages, pm_text *text) {
-  size_t n = json_array_size(messages), room = 4096;
-  pumice_message *list = pm_resize(NULL, n, sizeof *list);
-  pumice_status status;
-  for (size_t i = 0; i < n; i++) {
-    json_t *message = json_array_get(messages, i), *content = json_object_get(message, "content");
-    list[i] = (pumice_message){json_string_value(json_object_get(message, "role")), json_string_value(content)};
-    room += json_string_length(content) + 128;
-  }
-  do {
+static pumice_status render(const pumice_model *model, const char *request, pm_text *text) {
+  size_t room = 2 * strlen(request) + 4096;
+  for (;;) {
     text->capacity = room + 1;
     text->data = pm_resize(text->data, text->capacity, 1);
     text->n = room;
-    status = pumice_chat_render(model, list, n, r->add_generation_prompt, r->think == 1, text->data, &text->n);
-    if (status != PUMICE_ERR_ARGUMENT || text->n <= room) break;
+    pumice_status status = pumice_chat_render_json(model, request, text->data, &text->n);
+    if (status != PUMICE_ERR_ARGUMENT || text->n <= room) return status;
     room = text->n + 1;
-  } while (true);
-  free(list);
-  return status;
+  }
 }
 
 bool pm_prompt_render(const pumice_model *model, const pm_request *r, pm_text *text, char why[512]) {
-  json_t *messages = conversation(r), *unfinished = take_unfinished(r, messages), *content = json_object_get(unfinished, "content");
-  pumice_status status = render(model, r, messages, text);
+  json_t *messages = conversation(r);
+  bool goes_on = continues(r, messages);
+  json_t *request = json_pack("{s:o, s:b, s:b}", "messages", messages, "add_generation_prompt", r->add_generation_prompt && !goes_on,
+                              "continue_final_message", goes_on);
+  if (r->tools) json_object_set(request, "tools", r->tools);
+  if (r->think >= 0) json_object_set_new(request, "enable_thinking", json_boolean(r->think));
+  json_t *values = r->template_values ? json_copy(r->template_values) : json_object();
+  if (r->effort) json_object_set_new(values, "reasoning_effort", json_string(r->effort));
+  json_object_set_new(request, "chat_template_kwargs", values);
+  char *line = pm_json_line(request);
+  pumice_status status = render(model, line, text);
+  free(line);
   if (status != PUMICE_OK) snprintf(why, 512, "%s", pumice_error());
-  if (status == PUMICE_OK && content) pm_text_append(text, json_string_value(content), json_string_length(content));
-  json_decref(unfinished);
-  json_decref(messages);
   return status == PUMICE_OK;
 }
 

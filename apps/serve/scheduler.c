@@ -9,8 +9,8 @@ static const double patience = 0.25;  // seconds that somebody who decodes may w
 
 // ---- from the queue to slots -------------------------------------------------------------------------------------------------------
 
-// The slot that has the most of the prompt if going on there throws away less than half of what it holds; else the one that was used
-// longest ago. NULL if there is none, or not the one that was asked for.
+// The slot that has the most of the prompt, if that is at least half of the prompt that it had before: the same conversation, whose answer
+// may come back without its thinking. Else the one that was used longest ago. NULL if there is none, or not the one that was asked for.
 static pm_slot *choose_slot(pm_worker *w, const pm_request *r, const pm_prompt *prompt) {
   pm_slot *best = NULL, *oldest = NULL;
   size_t best_common = 0;
@@ -18,7 +18,7 @@ static pm_slot *choose_slot(pm_worker *w, const pm_request *r, const pm_prompt *
     pm_slot *s = &w->slots[i];
     if (s->job || (r->slot >= 0 && r->slot != i)) continue;
     size_t common = pm_slot_common(s, prompt);
-    if (common > best_common && common >= (pm_slot_held(s) + 1) / 2) best = s, best_common = common;
+    if (common > best_common && 2 * common >= s->last_prompt) best = s, best_common = common;
     if (!oldest || s->used < oldest->used) oldest = s;
   }
   return best ? best : oldest;

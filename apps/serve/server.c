@@ -14,7 +14,7 @@
 
 #include "routes.h"
 
-enum { MAX_HEADERS = 64 << 10, IDLE_SECONDS = 120 };
+enum { MAX_HEADERS = 64 << 10 };
 
 static const char *input_header(struct evhttp_request *req, const char *name) {
   return evhttp_find_header(evhttp_request_get_input_headers(req), name);
@@ -164,7 +164,7 @@ bool pm_server_init(pm_server *s, const pm_server_desc *desc) {
   evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
   evhttp_set_max_headers_size(s->http, MAX_HEADERS);
   evhttp_set_max_body_size(s->http, (ev_ssize_t)desc->max_body);
-  evhttp_set_timeout(s->http, IDLE_SECONDS);
+  evhttp_set_timeout(s->http, PM_IDLE_SECONDS);
   evhttp_set_gencb(s->http, dispatch, s);
   evhttp_set_bevcb(s->http, on_connection, s);
   s->wake = event_new(s->base, s->mail.wake_in, EV_READ | EV_PERSIST, on_wake, s);

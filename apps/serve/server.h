@@ -11,6 +11,8 @@
 #include "reply.h"
 #include "status_board.h"
 
+enum { PM_IDLE_SECONDS = 120 };  // of a connection without a request, or of a client that takes nothing
+
 typedef struct pm_server_desc {
   const char *host;
   uint16_t port;        // 0 = a free one

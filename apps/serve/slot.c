@@ -17,10 +17,11 @@ bool pm_slot_init(pm_slot *s, uint32_t index, pumice_model *model, uint32_t n_ct
 // Puts the job away; the session keeps what it holds, for the next turn.
 static void release(pm_slot *s) {
   pumice_answer_end(s->answer);
-  pm_text_free(&s->tool_text);
+  pumice_tool_stream_end(s->tools);
   free(s->prompt.tokens);
   pm_job_release(s->job);
   s->answer = NULL;
+  s->tools = NULL;
   s->job = NULL;
   s->prompt = (pm_prompt){0};
 }
@@ -51,6 +52,7 @@ void pm_slot_begin(pm_slot *s, pm_job *job, const pm_prompt *prompt) {
   if (common == prompt->n) common--;  // the last token once more, for what follows it
   s->job = job;
   s->prompt = *prompt;
+  s->last_prompt = prompt->n;
   s->began = pm_seconds();
   s->n_thinking = 0;
   s->thinking = prompt->thinks;
@@ -76,18 +78,39 @@ const int32_t *pm_slot_wants(const pm_slot *s, size_t most, size_t *n) {
 
 // ---- the answer --------------------------------------------------------------------------------------------------------------------
 
+static bool on_plain_text(void *user, const char *text, size_t bytes) {
+  pm_slot *s = user;
+  pm_job_post(s->mail, s->job, PM_EVENT_TEXT, NULL, text, bytes);
+  return true;
+}
+
+static bool on_call(void *user, uint32_t index, const char *id, const char *name, const char *arguments) {
+  pm_slot *s = user;
+  json_t *call = json_pack("{s:i, s:o, s:s, s:{s:o, s:o}}", "index", (int)index, "id", pm_json_words(id), "type", "function", "function",
+                           "name", pm_json_words(name), "arguments", pm_json_words(arguments));
+  s->job->outcome.calls_tools = true;
+  pm_job_post(s->mail, s->job, PM_EVENT_TOOLS, json_pack("[o]", call), NULL, 0);
+  return true;
+}
+
 static bool on_text(void *user, pumice_event kind, const char *text, size_t bytes) {
   pm_slot *s = user;
   s->thinking = kind == PUMICE_THINKING;
   if (!bytes) return true;
-  if (!s->thinking && s->job->request->tools)
-    pm_text_append(&s->tool_text, text, bytes);  // calls are told from text at the end
+  if (s->thinking)
+    pm_job_post(s->mail, s->job, PM_EVENT_THINKING, NULL, text, bytes);
+  else if (s->tools)
+    return pumice_tool_stream_push(s->tools, text, bytes, false) == PUMICE_OK;
   else
-    pm_job_post(s->mail, s->job, s->thinking ? PM_EVENT_THINKING : PM_EVENT_TEXT, NULL, text, bytes);
+    on_plain_text(s, text, bytes);
   return true;
 }
 
 static void end_job(pm_slot *s, pumice_stop stop) {
+  if (s->tools && pumice_tool_stream_push(s->tools, "", 0, true) != PUMICE_OK) {
+    pm_slot_abandon(s, 500, pumice_error());
+    return;
+  }
   s->job->outcome.stop = stop;
   pm_job_post(s->mail, s->job, PM_EVENT_DONE, NULL, NULL, 0);
   release(s);
@@ -127,6 +150,10 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .probs = r->want_probs || r->return_tokens ? on_probs : NULL,
                                    .user = s};
   s->n_earlier = s->job->outcome.n_answer;
+  if (r->tools && !s->tools) {
+    pumice_status status = pumice_tool_stream_begin(s->model, on_plain_text, on_call, s, &s->tools);
+    if (status != PUMICE_OK) return status;
+  }
   return pumice_answer_begin(s->session, &options, &s->answer);
 }
 

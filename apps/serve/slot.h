@@ -9,7 +9,8 @@
 typedef struct pm_slot {
   uint32_t index;
   pumice_session *session;
-  uint64_t used;  // when it was last given to a job, as a count
+  uint64_t used;       // when it was last given to a job, as a count
+  size_t last_prompt;  // tokens of that job's prompt
 
   // Of the job; NULL while the slot is free.
   pm_job *job;
@@ -23,7 +24,7 @@ typedef struct pm_slot {
   uint64_t n_earlier;   // tokens of the answer from before its thinking was cut
   uint64_t n_thinking;  // tokens of thinking so far
   bool thinking, budget_spent;
-  pm_text tool_text;  // of the answer, where the client gave tools
+  pumice_tool_stream *tools;  // tells calls from text, where the client gave tools; else NULL
 } pm_slot;
 
 bool pm_slot_init(pm_slot *s, uint32_t index, pumice_model *model, uint32_t n_ctx, pm_mailbox *mail);  // false: see pumice_error
