@@ -152,7 +152,7 @@ static void check_tokens(const recipe *r, const pm_tokenizer *t, pm_tokenize_fla
 }
 
 static void check_chat(const pm_model_file *file, const recipe *r, const pm_tokenizer *t) {
-  const pm_chat_format *f = pm_chat_format_detect(file);
+  const pm_chat_format *f = pm_chat_format_detect(file, t);
   if (!f) return;
   char *content = malloc(r->n_text + 1);
   must(content);
