@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "file.h"
+#include "directory.h"
 #include "memory.h"
-#include "model_file.h"
 
-enum { ALIGNMENT = 32, VERSION = 3 };
+enum { ALIGNMENT = 32, MAX_ALIGNMENT = 64 << 10, VERSION = 3 };
 
 typedef struct buffer {
   uint8_t *bytes;
@@ -20,6 +19,7 @@ struct pm_gguf_writer {
   uint64_t *sizes;                // bytes of each tensor
   size_t n_tensor, size_capacity;
   uint64_t n_meta, offset;  // of the next tensor in the data
+  uint32_t alignment;
   bool header_written;
   size_t current;    // tensor whose data comes next
   uint64_t written;  // bytes of it that came
@@ -27,7 +27,7 @@ struct pm_gguf_writer {
   char message[512];
 };
 
-static uint64_t padded(uint64_t n) { return (n + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1); }
+static uint64_t padded(const pm_gguf_writer *w, uint64_t n) { return (n + w->alignment - 1) & ~(uint64_t)(w->alignment - 1); }
 
 // Keeps the first failure for commit.
 static void latch(pm_gguf_writer *w, pm_status status) {
@@ -40,6 +40,7 @@ pm_status pm_gguf_writer_open(const char *path, pm_gguf_writer **out) {
   *out = NULL;
   pm_gguf_writer *w;
   PM_NEW(&w, 1, "a GGUF writer");
+  w->alignment = ALIGNMENT;
   pm_status status = path ? pm_file_writer_open(path, &w->file) : PM_OK;
   if (status != PM_OK) {
     pm_gguf_writer_abandon(w);
@@ -123,6 +124,33 @@ void pm_gguf_put_i32s(pm_gguf_writer *w, const char *key, const int32_t *v, uint
   append(w, &w->metas, v, n * sizeof *v);
 }
 
+// Bytes of a value as they are in its file, past its type and, in an array, the elements' type and count.
+static size_t value_bytes(const pm_shard *s, const pm_meta_entry *e) {
+  if (e->meta.count == 0) return 0;
+  bool strings = e->meta.type == PM_META_STRING || e->strings;
+  if (!strings) return e->meta.count * pm_meta_type_bytes(e->meta.type == PM_META_ARRAY ? e->meta.element : e->meta.type);
+  uint64_t last = e->strings ? e->strings[e->meta.count - 1] : e->at, length;
+  memcpy(&length, s->bytes + last, sizeof length);
+  return (size_t)(last + sizeof length + length - e->at);
+}
+
+void pm_gguf_put_meta(pm_gguf_writer *w, const pm_model_file *f, const pm_meta *m) {
+  const pm_meta_entry *e = (const pm_meta_entry *)m;
+  const pm_shard *s = &f->shards[e->shard];
+  if (m->type == PM_META_ARRAY)
+    begin_array(w, m->key, m->element, m->count);
+  else
+    begin_meta(w, m->key, m->type);
+  append(w, &w->metas, s->bytes + e->at, value_bytes(s, e));
+}
+
+void pm_gguf_set_alignment(pm_gguf_writer *w, uint32_t alignment) {
+  if (alignment == 0 || alignment > MAX_ALIGNMENT || alignment & (alignment - 1))
+    latch(w, pm_fail(PM_ERR_ARGUMENT, "an alignment of %u bytes; expected a power of two up to %d", alignment, MAX_ALIGNMENT));
+  else if (!w->n_tensor)
+    w->alignment = alignment;
+}
+
 static void append_size(pm_gguf_writer *w, uint64_t bytes) {
   if (w->n_tensor == w->size_capacity) {
     size_t capacity = 2 * w->size_capacity + 64;
@@ -151,7 +179,7 @@ void pm_gguf_put_tensor(pm_gguf_writer *w, const char *name, pm_type type, uint3
   append_u32(w, &w->tensors, type);
   append_u64(w, &w->tensors, w->offset);
   append_size(w, pm_format_bytes(type, n));
-  w->offset += padded(pm_format_bytes(type, n));
+  w->offset += padded(w, pm_format_bytes(type, n));
 }
 
 // ---- data ----------------------------------------------------------------------------------------------------------
@@ -164,8 +192,8 @@ static void write_bytes(pm_gguf_writer *w, const void *src, size_t bytes) {
 }
 
 static void write_padding(pm_gguf_writer *w, uint64_t n) {
-  static const uint8_t ZEROS[ALIGNMENT];
-  write_bytes(w, ZEROS, (size_t)(padded(n) - n));
+  static const uint8_t ZEROS[MAX_ALIGNMENT];
+  write_bytes(w, ZEROS, (size_t)(padded(w, n) - n));
 }
 
 static void write_header(pm_gguf_writer *w) {

@@ -132,6 +132,13 @@ typedef struct pm_op {
   };
 } pm_op;
 
+// Sees what a program multiplies, on backends that can show it (the CPU's fast path): values x[w->ne[0]] that meet slab `slab` of weight w.
+// Of a product with two weights only the first is named. Called by one thread at a time.
+typedef struct pm_observer {
+  void *user;
+  void (*see)(void *user, const pm_tensor *w, uint64_t slab, const float *x);
+} pm_observer;
+
 // A program owns its lists; tensors live in its arena. The first failure of an append is kept and returned by pm_program_check.
 typedef struct pm_program {
   pm_arena arena;
@@ -141,10 +148,11 @@ typedef struct pm_program {
   uint32_t n_tensor, tensor_capacity;
   pm_expert_table **tables;
   uint32_t n_table, table_capacity;
-  uint32_t max_rows;    // rows of one step
-  uint32_t max_logits;  // of which may want logits
-  uint32_t n_rope;      // values rotated per head: pm_step.rope holds n_rope / 2 pairs per row
-  pm_tensor *logits;    // OUTPUT [max_logits][n_vocab]
+  uint32_t max_rows;            // rows of one step
+  uint32_t max_logits;          // of which may want logits
+  uint32_t n_rope;              // values rotated per head: pm_step.rope holds n_rope / 2 pairs per row
+  pm_tensor *logits;            // OUTPUT [max_logits][n_vocab]
+  const pm_observer *observer;  // NULL: nobody looks
   pm_status error;
   char message[256];
 } pm_program;

@@ -12,6 +12,7 @@
 #include "generate.h"
 #include "memory.h"
 #include "plan.h"
+#include "public.h"
 #include "selftest.h"
 #include "synth.h"
 #include "thread.h"
@@ -33,11 +34,6 @@ struct pumice_session {
 _Static_assert((int)PUMICE_ERR_CANCELLED == (int)PM_ERR_CANCELLED, "status values are shared");
 _Static_assert((int)PUMICE_ERR_CANCELLED == PM_STATUS_COUNT - 1, "every status has a public name");
 
-static pumice_status public_status(pm_status s) { return (pumice_status)s; }
-
-#define REQUIRE(condition, what) \
-  if (!(condition)) return public_status(pm_fail(PM_ERR_ARGUMENT, "%s: %s", __func__, what))
-
 const char *pumice_version(void) { return PUMICE_VERSION; }
 const char *pumice_error(void) { return pm_fail_message(); }
 
@@ -46,22 +42,6 @@ const char *pumice_status_name(pumice_status status) {
                                       "wrong format", "not supported",  "out of memory",
                                       "device error", "device lost",    "cancelled"};
   return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
-}
-
-// Structs may be shorter than this build's (an older caller): copies what both know.
-static void copy_in(void *dst, size_t dst_size, const void *src) {
-  uint32_t n = 0;
-  if (src) memcpy(&n, src, sizeof n);
-  if (n > dst_size) n = (uint32_t)dst_size;
-  if (src) memcpy(dst, src, n);
-}
-
-static void copy_out(void *dst, const void *src, size_t src_size) {
-  uint32_t n, kept;
-  memcpy(&kept, dst, sizeof kept);
-  n = kept < src_size ? kept : (uint32_t)src_size;
-  memcpy(dst, src, n);
-  memcpy(dst, &kept, sizeof kept);
 }
 
 // ---- devices ----

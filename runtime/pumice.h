@@ -154,6 +154,58 @@ PUMICE_API pumice_status pumice_synth(const char *path, const pumice_synth_optio
 PUMICE_API const char *pumice_synth_shape(uint32_t i);  // NULL past the end
 PUMICE_API const char *pumice_synth_mix(uint32_t i);
 
+// ---- other formats -------------------------------------------------------------------------------------------------
+
+// What pumice_quantize chose for a tensor, before anything is written.
+typedef struct pumice_quantize_row {
+  uint32_t size;
+  const char *name, *from, *to;  // of the tensor, and of formats: "BF16", "Q4_K"
+  uint64_t n_value, from_bytes, to_bytes;
+  bool fallback;  // its rows are not whole blocks of the format that the mix wants
+  bool weighted;  // its importances are known
+} pumice_quantize_row;
+typedef void pumice_quantize_row_fn(void *user, const pumice_quantize_row *row);
+
+typedef struct pumice_quantize_options {
+  uint32_t size;
+  const char *mix;      // a name from pumice_quantize_mix
+  const char *imatrix;  // a file from pumice_imatrix or llama-imatrix; NULL = all weights are alike
+  uint32_t n_thread;    // 0 = physical cores
+  bool dry_run;         // only call `row`; `to` may be NULL
+  pumice_quantize_row_fn *row;
+  pumice_progress_fn *progress;
+  void *user;
+} pumice_quantize_options;
+
+// Writes a model in other formats as one GGUF file, whole or not at all. `from` is what pumice_inspect reads, in any format that can be
+// computed with; a split set is joined.
+PUMICE_API pumice_status pumice_quantize(const char *from, const char *to, const pumice_quantize_options *options);
+// "Q4_K_M", and in *summary (may be NULL) a line about it; NULL past the end. Some are of little use without importances.
+PUMICE_API const char *pumice_quantize_mix(uint32_t i, const char **summary);
+PUMICE_API bool pumice_quantize_wants_imatrix(const char *mix);
+
+typedef struct pumice_imatrix_options {
+  uint32_t size;
+  const char *dataset;           // what the text is called in the file; NULL = ""
+  uint32_t n_ctx;                // tokens of a piece of the text; 0 = 512
+  uint32_t n_chunk;              // pieces at most; 0 = all
+  uint32_t n_thread;             // 0 = physical cores
+  pumice_progress_fn *progress;  // phase "measure"; a false return ends it, and what there is is written
+  void *user;
+} pumice_imatrix_options;
+
+typedef struct pumice_imatrix_info {
+  uint32_t size;
+  uint32_t n_chunk, n_chunk_text;    // pieces that were measured, of how many
+  uint32_t n_weight;                 // that the file knows
+  uint64_t n_expert, n_expert_seen;  // of all layers; that were chosen at least once
+} pumice_imatrix_info;
+
+// Measures which columns of each weight matter (the mean squares of what they are multiplied with) by running a text through the model on
+// the CPU, and writes them for pumice_quantize and llama-quantize. `info` may be NULL.
+PUMICE_API pumice_status pumice_imatrix(const char *model, const char *text, size_t bytes, const char *to,
+                                        const pumice_imatrix_options *options, pumice_imatrix_info *info);
+
 // ---- plan ----------------------------------------------------------------------------------------------------------
 
 // What a model would take and how fast it would run, from its header alone: also of a file that is still being downloaded, and for a

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -236,6 +237,21 @@ pm_status pm_file_make_dirs(const char *path) {
 }
 
 bool pm_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool pm_file_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+uint64_t pm_file_room(const char *path) {
+  char folder[PATH_MAX];
+  struct statvfs info;
+  const char *slash = strrchr(path, '/');
+  size_t n = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+  if (n >= sizeof folder) return 0;
+  snprintf(folder, sizeof folder, "%.*s", (int)(n ? n : 1), n ? path : ".");
+  return statvfs(folder, &info) == 0 ? (uint64_t)info.f_bavail * info.f_frsize : 0;
+}
 
 // ---- memory of the machine -----------------------------------------------------------------------------------------
 

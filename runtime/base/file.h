@@ -40,6 +40,10 @@ pm_status pm_file_writer_flush(pm_file_writer *w) PM_MUST_USE;
 // Makes the directory and its parents.
 pm_status pm_file_make_dirs(const char *path) PM_MUST_USE;
 bool pm_file_exists(const char *path);
+bool pm_file_same(const char *a, const char *b);  // both exist and are one file
+
+// Bytes that this user may still write where `path` is or would be; 0 if unknown.
+uint64_t pm_file_room(const char *path);
 
 // Physical memory of the machine and what of it can be used without swapping, in bytes; 0 if unknown.
 uint64_t pm_memory_total(void);

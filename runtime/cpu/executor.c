@@ -252,7 +252,10 @@ pm_status pm_cpu_executor_create(const pm_program *p, pm_team *team, bool exact,
   *out = e;  // the owner destroys it, whatever happens below
   e->program = p, e->team = team, e->exact = exact, e->host = host, e->loops = pm_cpu_loops_get();
   if (host) PM_NEW(&e->choices, p->n_table, "choices of experts");
-  for (uint32_t i = 0; i < p->n_op; i++) plan_table[p->ops[i].kind](e, &p->ops[i]);
+  for (uint32_t i = 0; i < p->n_op; i++) {
+    if (p->observer) pm_cpu_plan_observe(e, &p->ops[i], p->observer);
+    plan_table[p->ops[i].kind](e, &p->ops[i]);
+  }
   PM_TRY(e->status);
   return make_memory(e);
 }

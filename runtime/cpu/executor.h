@@ -71,8 +71,9 @@ struct pm_cpu_work {
   const pm_view *source;  // activations to prepare from
   pm_cpu_input in[2];     // prepared activations of the matrix and of the up matrix
   pm_cpu_sort *sort;
-  pm_cpu_choice *choice;  // of a work that asks the host
-  float *const *parts;    // attention over pieces of the context: partial results
+  pm_cpu_choice *choice;        // of a work that asks the host
+  const pm_observer *observer;  // of a work that shows it something
+  float *const *parts;          // attention over pieces of the context: partial results
   uint32_t n_access;
   pm_cpu_access access[8];
 };
@@ -101,6 +102,9 @@ pm_cpu_sort *pm_cpu_want_sort(pm_cpu_executor *e, uint32_t n_expert, uint32_t n_
 
 // With a host: appends the work that asks it for the experts that a table's rows chose.
 void pm_cpu_ask_host(pm_cpu_executor *e, const pm_op *op, const pm_expert_table *t, const pm_view *ids);
+
+// Shows an observer what the weights of an op meet, if it has any.
+void pm_cpu_plan_observe(pm_cpu_executor *e, const pm_op *op, const pm_observer *observer);
 
 // Each thread gets at least so many floats of scratch.
 void pm_cpu_want_scratch(pm_cpu_executor *e, size_t floats);

@@ -38,6 +38,7 @@ static pm_status open_into(pm_engine *e, const char *path, const pm_engine_desc 
   PM_TRY(pm_chat_init(&e->chat, e->file, e->tokenizer));
   e->sizes = (pm_plan_sizes){.n_ctx = d->n_ctx, .n_session = d->n_session, .n_batch = d->n_batch, .cache_f32 = d->cache_f32};
   PM_TRY(pm_plan_build(&e->model, &e->sizes, &e->program));
+  e->program.observer = d->observer;
   e->fingerprint = fingerprint(e);
   PM_TRY(pm_engine_load_backend(e, d));
   return make_step(e);

@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=tests/apps/check.sh
 . "$(dirname "$0")/check.sh"
 without_vulkan
-commands="run chat serve eval bench inspect plan replay devices doctor synth tokenize"
+commands="run chat serve eval bench inspect plan replay devices doctor quantize imatrix synth tokenize"
 
 # ---- help
 

@@ -14,7 +14,7 @@ BEGIN {
 
 # The unit of a file: its folder under runtime/, or what it is among the files of runtime/ itself.
 function unit(path, parts) {
-  if (path ~ /^runtime\/pumice\./) return "api"
+  if (path ~ /^runtime\/(pumice[._]|public\.)/) return "api"
   if (path == "runtime/backend.h") return "backend"
   if (split(path, parts, "/") == 2) return parts[1] == "runtime" ? "core" : parts[1]
   return parts[1] == "runtime" || parts[1] == "shaders" ? parts[2] : parts[1]
