@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "json.h"
+#include "json_numbers.h"
+#include "json_pattern.h"
 #include "memory.h"
 
 enum {
@@ -136,24 +138,20 @@ static pm_status put_json(writer *w, const pm_value *v) {
 
 // ---- strings ----
 
+static pm_status put_pattern(writer *w, const pm_value *schema, const pm_value *pattern) {
+  if (pattern->kind != PM_STRING) return object(w, PM_ERR_ARGUMENT, "pattern", "must be a text");
+  if (find(schema, "minLength") || find(schema, "maxLength"))
+    return object(w, PM_ERR_UNSUPPORTED, "pattern", "is not supported beside lengths");
+  const char *why = pm_json_pattern(w->out, pattern->text);
+  return why ? object(w, PM_ERR_UNSUPPORTED, "pattern", why) : PM_OK;
+}
+
 static pm_status put_string(writer *w, const pm_value *schema) {
-  static const struct {
-    const char *name, *rule;
-  } formats[] = {
-      {"date", "\"\\\"\" [0-9]{4} \"-\" ( \"0\" [1-9] | \"1\" [0-2] ) \"-\" ( \"0\" [1-9] | [12] [0-9] | \"3\" [01] ) \"\\\"\""},
-      {"time",
-       "\"\\\"\" ( [01] [0-9] | \"2\" [0-3] ) \":\" [0-5] [0-9] \":\" [0-5] [0-9] ( \".\" [0-9]{1,9} )? "
-       "( \"Z\" | [+-] ( [01] [0-9] | \"2\" [0-3] ) \":\" [0-5] [0-9] ) \"\\\"\""},
-      {"date-time",
-       "\"\\\"\" [0-9]{4} \"-\" ( \"0\" [1-9] | \"1\" [0-2] ) \"-\" ( \"0\" [1-9] | [12] [0-9] | \"3\" [01] ) \"T\" "
-       "( [01] [0-9] | \"2\" [0-3] ) \":\" [0-5] [0-9] \":\" [0-5] [0-9] ( \".\" [0-9]{1,9} )? "
-       "( \"Z\" | [+-] ( [01] [0-9] | \"2\" [0-3] ) \":\" [0-5] [0-9] ) \"\\\"\""},
-      {"uuid", "\"\\\"\" [0-9a-fA-F]{8} ( \"-\" [0-9a-fA-F]{4} ){3} \"-\" [0-9a-fA-F]{12} \"\\\"\""},
-  };
   const pm_value *format = find(schema, "format");
-  for (size_t i = 0; format && format->kind == PM_STRING && i < sizeof formats / sizeof *formats; i++)
-    if (pm_span_is(format->text, formats[i].name)) return pm_buffer_puts(w->out, formats[i].rule), PM_OK;
-  if (find(schema, "pattern")) return not_supported(w, "pattern");
+  const char *known = format && format->kind == PM_STRING ? pm_json_format(format->text) : NULL;
+  if (known) return pm_buffer_puts(w->out, known), PM_OK;
+  const pm_value *pattern = find(schema, "pattern");
+  if (pattern) return put_pattern(w, schema, pattern);
   uint32_t n[2];
   PM_TRY(get_counts(w, schema, "minLength", "maxLength", n));
   if (n[1] == NO_LIMIT)
@@ -164,12 +162,6 @@ static pm_status put_string(writer *w, const pm_value *schema) {
 }
 
 // ---- numbers ----
-
-typedef struct bounds {
-  bool from, to;      // there is one
-  bool above, below;  // it is not part of the range
-  int64_t low, high;
-} bounds;
 
 static pm_status get_bound(const writer *w, const pm_value *schema, const char *keyword, bool *there, int64_t *out) {
   const pm_value *v = find(schema, keyword);
@@ -183,8 +175,8 @@ static pm_status get_bound(const writer *w, const pm_value *schema, const char *
   return PM_OK;
 }
 
-static pm_status get_bounds(const writer *w, const pm_value *schema, bounds *b) {
-  *b = (bounds){0};
+static pm_status get_bounds(const writer *w, const pm_value *schema, pm_json_bounds *b) {
+  *b = (pm_json_bounds){0};
   PM_TRY(get_bound(w, schema, "exclusiveMinimum", &b->above, &b->low));
   if (!b->above) PM_TRY(get_bound(w, schema, "minimum", &b->from, &b->low));
   PM_TRY(get_bound(w, schema, "exclusiveMaximum", &b->below, &b->high));
@@ -196,67 +188,22 @@ static pm_status get_bounds(const writer *w, const pm_value *schema, bounds *b) 
   return empty ? object(w, PM_ERR_ARGUMENT, "minimum", "and 'maximum' leave no number") : PM_OK;
 }
 
-// Whole numbers from low to high, which both count.
-static void put_integers(writer *w, bool from, int64_t low, bool to, int64_t high) {
-  const char * or = "";
-  pm_buffer_puts(w->out, "( ");
-  if (!from || low < 0) {
-    pm_buffer_puts(w->out, "\"-\" ");
-    pm_json_integers(w->out, to && high < 0 ? (uint64_t)-high : 1, from ? (uint64_t)-low : UINT64_MAX);
-    or = "| ";
-  }
-  if (!to || high >= 0) {
-    pm_buffer_puts(w->out, or);
-    pm_json_integers(w->out, from && low > 0 ? (uint64_t)low : 0, to ? (uint64_t)high : UINT64_MAX);
-  }
-  pm_buffer_puts(w->out, ") ");
-}
-
 static pm_status put_integer(writer *w, const pm_value *schema) {
-  bounds b;
+  pm_json_bounds b;
   PM_TRY(get_bounds(w, schema, &b));
   if (!b.from && !b.to) return pm_buffer_puts(w->out, "integer "), PM_OK;
   b.low += b.above, b.high -= b.below;
   if (b.from && b.to && b.low > b.high)
     return object(w, PM_ERR_ARGUMENT, "exclusiveMinimum", "and 'exclusiveMaximum' leave no whole number");
-  put_integers(w, b.from, b.low, b.to, b.high);
+  pm_json_integers(w->out, &b);
   return PM_OK;
 }
 
-// Magnitudes from lo to hi (no end: UINT64_MAX), with decimals but without exponents.
-static void put_magnitudes(writer *w, uint64_t lo, bool above, uint64_t hi, bool below) {
-  const char * or = "";
-  pm_buffer_puts(w->out, "( ");
-  if (!above) pm_buffer_printf(w->out, "\"%llu\" ( \".\" \"0\"{1,16} )? ", (unsigned long long)lo), or = "| ";
-  if (lo < hi) {
-    pm_buffer_printf(w->out, "%s\"%llu\" \".\" \"0\"{0,15} [1-9] [0-9]{0,15} ", or, (unsigned long long)lo);
-    or = "| ";
-  }
-  if (hi == UINT64_MAX || lo + 1 < hi) {
-    pm_buffer_puts(w->out, or);
-    pm_json_integers(w->out, lo + 1, hi == UINT64_MAX ? hi : hi - 1);
-    pm_buffer_puts(w->out, "( \".\" [0-9]{1,16} )? ");
-  }
-  if (hi != UINT64_MAX && lo < hi && !below) pm_buffer_printf(w->out, "| \"%llu\" ( \".\" \"0\"{1,16} )? ", (unsigned long long)hi);
-  pm_buffer_puts(w->out, ") ");
-}
-
 static pm_status put_number(writer *w, const pm_value *schema) {
-  bounds b;
+  pm_json_bounds b;
   PM_TRY(get_bounds(w, schema, &b));
   if (!b.from && !b.to) return pm_buffer_puts(w->out, "number "), PM_OK;
-  bool negative = !b.from || b.low < 0, positive = !b.to || b.high > 0 || (b.high == 0 && !b.below);
-  if (negative) {
-    bool far = b.to && b.high < 0;  // from zero
-    pm_buffer_puts(w->out, "( \"-\" ");
-    put_magnitudes(w, far ? (uint64_t)-b.high : 0, far ? b.below : true, b.from ? (uint64_t)-b.low : UINT64_MAX, b.above);
-    pm_buffer_puts(w->out, positive ? "| " : ") ");
-  }
-  if (positive) {
-    bool far = b.from && b.low >= 0;
-    put_magnitudes(w, far ? (uint64_t)b.low : 0, far && b.above, b.to ? (uint64_t)b.high : UINT64_MAX, b.below);
-    if (negative) pm_buffer_puts(w->out, ") ");
-  }
+  pm_json_decimals(w->out, &b);
   return PM_OK;
 }
 

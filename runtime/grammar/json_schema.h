@@ -17,7 +17,4 @@ pm_status pm_json_schema_parse(const char *text, size_t bytes, pm_grammar **out)
 // The same as GBNF.
 pm_status pm_json_schema_to_gbnf(const char *text, size_t bytes, pm_buffer *out) PM_MUST_USE;
 
-// GBNF of the decimal notation of numbers lo <= n <= hi; hi UINT64_MAX: no end (numbers of up to 16 digits).
-void pm_json_integers(pm_buffer *out, uint64_t lo, uint64_t hi);
-
 #endif
