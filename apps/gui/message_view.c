@@ -146,6 +146,7 @@ static void end_edit(message *m, bool keep) {
   GtkTextBuffer *buffer = gtk_text_view_get_buffer(GTK_TEXT_VIEW(text_view));
   g_autofree char *text = NULL;
   if (keep) g_object_get(buffer, "text", &text, NULL);
+  gtk_widget_activate_action(m->box, "win.compose", NULL);  // away from what is about to go
   gtk_box_remove(GTK_BOX(m->box), m->editor);
   m->editor = NULL;
   gtk_widget_set_visible(m->content, TRUE);

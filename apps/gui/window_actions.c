@@ -1,6 +1,7 @@
 #include <pumice.h>
 #include <string.h>
 
+#include "composer.h"
 #include "conversation_view.h"
 #include "gui_app.h"
 #include "sidebar.h"
@@ -23,7 +24,7 @@ ACTION(new_chat) {
   pm_gui_app *app = user;
   pm_gui_session_open(app->session, 0);
   pm_gui_window_events.listed(app);
-  gtk_widget_grab_focus(app->composer);
+  pm_gui_composer_focus(app->composer);
 }
 
 typedef struct rename_call {
@@ -223,6 +224,11 @@ ACTION(answer_now) {
 
 // ---- the window --------------------------------------------------------------------------------------------------------------------
 
+ACTION(compose) {
+  UNUSED_TARGET;
+  pm_gui_composer_focus(((pm_gui_app *)user)->composer);
+}
+
 ACTION(find) {
   UNUSED_TARGET;
   pm_gui_conversation_view_find(((pm_gui_app *)user)->conversation);
@@ -289,6 +295,7 @@ static const GActionEntry entries[] = {
     {.name = "next", .activate = next_branch, .parameter_type = "x"},
     {.name = "stop", .activate = stop},
     {.name = "answer-now", .activate = answer_now},
+    {.name = "compose", .activate = compose},
     {.name = "find", .activate = find},
     {.name = "search", .activate = search},
     {.name = "models", .activate = open_models},
@@ -305,6 +312,7 @@ const pm_gui_shortcut pm_gui_shortcuts[] = {{"Conversations", "New conversation"
                                             {"Conversations", "Rename", "win.rename-open", "F2"},
                                             {"Conversations", "Export", "win.export-open", "<Control>e"},
                                             {"Conversations", "Delete", "win.delete-open", "<Control><Shift>d"},
+                                            {"Answers", "Write a message", "win.compose", "<Control>l"},
                                             {"Answers", "Stop", "win.stop", "Escape"},
                                             {"Answers", "Regenerate the newest", "win.regenerate-last", "<Control>r"},
                                             {"Answers", "Copy the newest", "win.copy-last", "<Control><Shift>c"},
