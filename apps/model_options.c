@@ -142,8 +142,7 @@ static const char *cache_dir(void) {
   return n > 0 && (size_t)n < sizeof dir ? dir : NULL;
 }
 
-// A Hugging Face folder is a model.
-static bool is_checkpoint(const char *folder) {
+bool pm_model_is_checkpoint(const char *folder) {
   char config[4096];
   struct stat st;
   int n = snprintf(config, sizeof config, "%s/config.json", folder);
@@ -153,7 +152,7 @@ static bool is_checkpoint(const char *folder) {
 int pm_model_check_path(const char *path) {
   struct stat st;
   if (stat(path, &st)) return pm_file_failed(path);
-  return S_ISDIR(st.st_mode) && !is_checkpoint(path) ? refuse_folder(path) : PM_EXIT_OK;
+  return S_ISDIR(st.st_mode) && !pm_model_is_checkpoint(path) ? refuse_folder(path) : PM_EXIT_OK;
 }
 
 static void print_note(const pumice_model *model) {

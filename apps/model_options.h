@@ -37,6 +37,9 @@ int pm_model_sim_link(pm_sim_link *link);
 // 0 if there is a file at `path` and it is no folder; else an exit code, and the reason has been said.
 int pm_model_check_path(const char *path);
 
+// Whether a folder is a model itself, as Hugging Face has them: config.json and safetensors files.
+bool pm_model_is_checkpoint(const char *folder);
+
 // Says what the newest failure was and what to do, and returns the exit code that belongs to the status (0 for PUMICE_OK).
 int pm_failed(pumice_status status);
 

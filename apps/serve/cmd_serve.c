@@ -51,7 +51,7 @@ static int read_keys(pm_text *text, char *keys[MAX_KEYS + 1]) {
 static int describe_folder(const char *path, pm_model_folder *folder) {
   struct stat st;
   if (stat(path, &st)) return pm_file_failed(path);
-  *folder = (pm_model_folder){.path = path, .is_folder = S_ISDIR(st.st_mode), .alias = args.alias};
+  *folder = (pm_model_folder){.path = path, .is_folder = S_ISDIR(st.st_mode) && !pm_model_is_checkpoint(path), .alias = args.alias};
   if (folder->is_folder && args.alias) return pm_wrong_use(&pm_cmd_serve, "--alias is for one model, %s is a folder", path);
   return PM_EXIT_OK;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "json_value.h"
+#include "model_options.h"
 #include "text_buffer.h"
 
 enum { MAX_DEPTH = 3, MAX_ENTRY = 4096 };
@@ -53,7 +54,9 @@ static void scan(list *l, const char *folder, const char *prefix, int depth) {
     if (d->d_name[0] == '.' || !is_text(d->d_name)) continue;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, d->d_name) >= sizeof path) continue;
     if ((size_t)snprintf(id, sizeof id, "%s%s", prefix, d->d_name) >= sizeof id - 1 || stat(path, &st)) continue;
-    if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH) {
+    if (S_ISDIR(st.st_mode) && pm_model_is_checkpoint(path)) {
+      add_file(l, path, id, &st);
+    } else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH) {
       strcat(id, "/");
       scan(l, path, id, depth + 1);
     } else if (S_ISREG(st.st_mode) && ends_with(d->d_name, ".gguf") && !is_later_part(d->d_name)) {

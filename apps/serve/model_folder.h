@@ -1,4 +1,4 @@
-// Model files that a server may load: one, or those of a folder.
+// Models that a server may load: one, or those of a folder. A model is a GGUF file, or a folder with config.json and safetensors files.
 #ifndef PM_MODEL_FOLDER_H
 #define PM_MODEL_FOLDER_H
 
@@ -15,7 +15,7 @@ typedef struct pm_model_folder {
 typedef struct pm_model_entry {
   char id[256];  // the path below the folder, without ".gguf"
   char path[1024];
-  uint64_t bytes;   // of the first part of a split model
+  uint64_t bytes;   // of the file; of the first part of a split model
   int64_t changed;  // seconds since the epoch
 } pm_model_entry;
 

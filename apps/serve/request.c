@@ -39,10 +39,6 @@ static bool check_together(const pm_request *r, char why[256]) {
     snprintf(why, 256, "tools cannot be combined with a grammar or a response_format");
     return false;
   }
-  if (r->grammar || r->schema) {
-    snprintf(why, 256, "answers in the form of a grammar or a JSON schema are not supported");
-    return false;
-  }
   if (r->n_probs && !r->want_probs && r->dialect == PM_DIALECT_CHAT) {
     snprintf(why, 256, "top_logprobs needs logprobs to be true");
     return false;

@@ -24,6 +24,19 @@ static pm_slot *choose_slot(pm_worker *w, const pm_request *r, const pm_prompt *
   return best ? best : oldest;
 }
 
+// Another slot may have more of the prompt than the one that was chosen: a system text that all conversations begin with.
+static void copy_prefix(pm_worker *w, pm_slot *to, const pm_prompt *prompt) {
+  const pm_slot *from = NULL;
+  size_t most = pm_slot_common(to, prompt);
+  for (uint32_t i = 0; i < w->n_slot; i++) {
+    size_t common = pm_slot_common(&w->slots[i], prompt);
+    if (common > most) from = &w->slots[i], most = common;
+  }
+  pumice_status status = from ? pumice_session_copy(to->session, from->session, most) : PUMICE_OK;
+  if (status != PUMICE_OK) status = pumice_session_rewind(to->session, 0);  // then all of it is evaluated
+  (void)status;
+}
+
 static bool any_free(const pm_worker *w) {
   for (uint32_t i = 0; i < w->n_slot; i++)
     if (!w->slots[i].job) return true;
@@ -58,9 +71,13 @@ static bool place(pm_worker *w, pm_job *job) {
   } else {
     pm_slot *slot = choose_slot(w, r, &prompt);
     slot->used = ++w->clock;
+    if (r->cache_prompt) copy_prefix(w, slot, &prompt);
     w->totals.prompt_tokens += prompt.n;
     pm_slot_begin(slot, job, &prompt);
-    if (slot->job) w->totals.cached_tokens += slot->job->outcome.n_cached;
+    if (slot->job)
+      w->totals.cached_tokens += slot->job->outcome.n_cached;
+    else
+      w->totals.failed++;
     return true;
   }
   w->totals.failed++;

@@ -47,25 +47,6 @@ static json_t *progress(const pm_slot *s) {
                    (json_int_t)pm_slot_held(s), "time_ms", (json_int_t)(1e3 * (pm_seconds() - s->began)));
 }
 
-void pm_slot_begin(pm_slot *s, pm_job *job, const pm_prompt *prompt) {
-  size_t common = job->request->cache_prompt ? pm_slot_common(s, prompt) : 0;
-  if (common == prompt->n) common--;  // the last token once more, for what follows it
-  s->job = job;
-  s->prompt = *prompt;
-  s->last_prompt = prompt->n;
-  s->began = pm_seconds();
-  s->n_thinking = 0;
-  s->thinking = prompt->thinks;
-  s->budget_spent = false;
-  if (pumice_session_rewind(s->session, common) != PUMICE_OK) {
-    pm_slot_abandon(s, 500, pumice_error());
-    return;
-  }
-  job->outcome = (pm_outcome){.n_prompt = prompt->n, .n_cached = common, .slot = s->index, .prompt_thinks = prompt->thinks};
-  pm_job_post(s->mail, job, PM_EVENT_STARTED, NULL, NULL, 0);
-  if (job->request->return_progress) pm_job_post(s->mail, job, PM_EVENT_PROMPT, progress(s), NULL, 0);
-}
-
 const int32_t *pm_slot_wants(const pm_slot *s, size_t most, size_t *n) {
   if (s->answer) {
     *n = 1;
@@ -146,6 +127,8 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .ignore_end = r->ignore_end,
                                    .special = r->tools != NULL,
                                    .n_probs = r->n_probs,
+                                   .grammar = r->grammar,
+                                   .json_schema = r->schema,
                                    .text = on_text,
                                    .probs = r->want_probs || r->return_tokens ? on_probs : NULL,
                                    .user = s};
@@ -155,6 +138,35 @@ static pumice_status begin_answer(pm_slot *s) {
     if (status != PUMICE_OK) return status;
   }
   return pumice_answer_begin(s->session, &options, &s->answer);
+}
+
+// A grammar or a list of stop strings that does not do is told before the prompt is processed, and the head of the answer sent.
+static pumice_status try_answer(pm_slot *s) {
+  pumice_status status = begin_answer(s);
+  pumice_answer_end(s->answer);
+  s->answer = NULL;
+  return status;
+}
+
+void pm_slot_begin(pm_slot *s, pm_job *job, const pm_prompt *prompt) {
+  size_t common = job->request->cache_prompt ? pm_slot_common(s, prompt) : 0;
+  if (common == prompt->n) common--;  // the last token once more, for what follows it
+  s->job = job;
+  s->prompt = *prompt;
+  s->last_prompt = prompt->n;
+  s->began = pm_seconds();
+  s->n_thinking = 0;
+  s->thinking = prompt->thinks;
+  s->budget_spent = false;
+  job->outcome = (pm_outcome){.n_prompt = prompt->n, .n_cached = common, .slot = s->index, .prompt_thinks = prompt->thinks};
+  pumice_status status = pumice_session_rewind(s->session, common);
+  if (status == PUMICE_OK) status = try_answer(s);
+  if (status != PUMICE_OK) {
+    pm_slot_abandon(s, 400, pumice_error());
+    return;
+  }
+  pm_job_post(s->mail, job, PM_EVENT_STARTED, NULL, NULL, 0);
+  if (job->request->return_progress) pm_job_post(s->mail, job, PM_EVENT_PROMPT, progress(s), NULL, 0);
 }
 
 // Thinking has taken all the tokens it may: the message and the closing mark are put in its mouth, and the answer begins anew after them.

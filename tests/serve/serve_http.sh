@@ -79,7 +79,21 @@ remembers() {
     answered $chat "$(user "$sum" ',"cache_prompt":false')" && [ "$(value usage.prompt_tokens_details.cached_tokens)" = 0 ]
 }
 
+follows_grammar() { answered $chat "$(user "$sum" ',"grammar":"root ::= \"no\" | \"maybe\""')" && value choices.0.message.content | grep -qx 'no\|maybe'; }
+follows_schema() {
+  answered $chat "$(user "$sum" ',"response_format":{"type":"json_schema","json_schema":{"name":"s","strict":true,"schema":{"type":"object","properties":{"sum":{"type":"integer"},"sure":{"type":"boolean"}},"required":["sum","sure"],"additionalProperties":false}}}')" &&
+    value choices.0.message.content > answer && [ "$("$json_get" sure < answer)" ] && holds "$("$json_get" sum < answer) == int($("$json_get" sum < answer))"
+}
+follows_json() { answered $chat "$(user "$sum" ',"response_format":{"type":"json_object"},"max_tokens":400,"stream":true')" && sed -n 's/.*"delta":{"content":\("[^"]*\(\\"[^"]*\)*"\)}.*/\1/p' out | head -n 1 | grep -q '^"{'; }
+shares() { # a prompt between slots
+  answered $chat "$(user "Spell 'dragon'." ',"id_slot":0')" && answered $chat "$(user "Spell 'dragon'." ',"id_slot":1')" && holds "$(value usage.prompt_tokens_details.cached_tokens) == $(value usage.prompt_tokens) - 1"
+}
+
 check "a chat" whole
+check "an answer by a grammar" follows_grammar
+check "an answer by a JSON schema" follows_schema
+check "an answer in JSON" follows_json
+check "a slot takes what another has of the prompt" shares
 check "a streamed chat: the sequence of its events" streams
 check "progress and timings in a stream" tells_progress
 check "thinking inside the text" thinks_inside
@@ -122,7 +136,7 @@ check "slots are saved, emptied and restored" saves
 ollama_models() { good /api/version && has version && good /api/tags && [ "$(value models.0.name)" = pebble-q4_k_m ] && good /api/ps && has models.0.expires_at && answered /api/show '{"model":"pebble-q4_k_m:latest"}' && has details.family model_info capabilities && post /api/show '{"model":"none"}' && [ "$code" = 404 ]; }
 ollama_chat() { # a line for each piece; durations in nanoseconds
   answered /api/chat '{"model":"pebble-q4_k_m","messages":[{"role":"user","content":"'"$sum"'"}],"options":{"temperature":0}}' && grep -q '"thinking":"' out && [ "$(grep -c '"done":false' out)" -gt 10 ] &&
-    tail -n 1 out > last && mv last out && [ "$(value done)" = true ] && [ "$(value done_reason)" = stop ] && holds "$(value eval_count) > 10 && $(value eval_duration) > 1000000"
+    tail -n 1 out > last && mv last out && [ "$(value 'done')" = true ] && [ "$(value done_reason)" = stop ] && holds "$(value eval_count) > 10 && $(value eval_duration) > 1000000"
 }
 ollama_generate() { answered /api/generate '{"model":"pebble-q4_k_m","prompt":"'"$sum"'","stream":false,"options":{"temperature":0}}' && [ "$(value response)" = "37 + 58 = 95" ]; }
 ollama_error() { post /api/chat '{"model":"x"}' && [ "$code" = 400 ] && [ "$(value error)" = "the field 'messages' is missing" ]; }
@@ -145,6 +159,7 @@ bad_values() {
     bad "temperature" $chat "$(user x ',"temperature":"hot"')" && bad "top_p" $chat "$(user x ',"top_p":3')" && bad "'n' is supported only as 1" $chat "$(user x ',"n":2')" &&
     bad "messages[0].role" $chat '{"messages":[{"role":"king","content":"x"}]}' && bad "only text is supported" $chat '{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}' &&
     bad "stop" $chat "$(user x ',"stop":[1]')" && bad "logit_bias" $chat "$(user x ',"logit_bias":{"x":1}')" && bad "response_format" $chat "$(user x ',"response_format":{"type":"xml"}')" &&
+    bad "grammar" $chat "$(user x ',"grammar":"root ::= \"","stream":true')" && bad "" $chat "$(user x ',"json_schema":{"type":"spoon"}')" &&
     bad "tools[0]" $chat "$(user x ',"tools":[{}]')" && bad "id_slot" $chat "$(user x ',"id_slot":99')" && bad "no token" /v1/completions '{"prompt":[99999]}' && bad "content" /tokenize '{}' && bad "tokens" /detokenize '{"tokens":[-1]}'
 }
 too_long() { body=$(awk 'BEGIN { for (i = 0; i < 3000; i++) printf "word " }') && refused 400 exceed_context_size_error "the context has room for 2048" $chat "$(user "$body")" && [ "$(value error.n_ctx)" = 2048 ] && holds "$(value error.n_prompt_tokens) > 2048"; }
