@@ -73,6 +73,9 @@ typedef struct pm_expert_host {
   // its board names a slot or a home (GPU; called where board.wait is set; of the board, slots, homes, warmth and victims may change).
   // *ready: pm_clock_seconds before which the device must not go on, 0: it may at once.
   pm_status (*need)(void *user, uint32_t table, const int32_t *ids, uint32_t n_id, double *ready);
+  // NULL: experts may be used when the device has brought them. Else, in a step of many rows: n experts of a table are sent from now on;
+  // returns pm_clock_seconds before which they must not be used.
+  double (*send)(void *user, uint32_t table, uint32_t n);
 } pm_expert_host;
 
 typedef struct pm_expert_move {
@@ -84,6 +87,9 @@ typedef struct pm_expert_plan {
   pm_expert_class classes[PM_EXPERT_CLASSES];
   const uint32_t *class_of;  // [n_table]
   pm_expert_board *boards;   // [n_table]; read when a step begins
+  // Steps of so many rows (or a few less, where a device records for more than there are) bring all experts of a table that have no slot,
+  // before its router has spoken; every one of them needs a home then, and no board may wait. 0: only what was chosen is brought.
+  uint32_t ahead_rows;
   pm_expert_host host;
 } pm_expert_plan;
 

@@ -30,7 +30,10 @@ bool is_nowhere(uint entry) { return tables.v[entry].x == PM_NOWHERE; }
 // flow has left, with whatever the registers hold.
 uint bounded_arena(uint arena) { return min(arena, ARENAS - 1); }
 
-matrix expert_matrix(uint entry) { return matrix(bounded_arena(tables.v[entry].x), tables.v[entry].y); }
+matrix expert_matrix(uint entry) { return matrix(bounded_arena(tables.v[entry].x & PM_ENTRY_ARENA), tables.v[entry].y); }
+
+// In which pass over a table's experts an entry counts; in none if it says NOWHERE.
+uint entry_pass(uint entry) { return tables.v[entry].x >> PM_ENTRY_PASS_SHIFT; }
 
 // ---- the step ----
 

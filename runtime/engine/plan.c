@@ -238,6 +238,7 @@ static void predict(maker *k) {
   pm_cost_way way = cpu ? PM_COST_CPU : pm_cost_choose(x, &m, found, k->d->stream_only);
   if (plan->tiered && !cpu) plan->mode = modes[way];
   plan->decode = pm_cost_decode(x, &m, found, way);
+  plan->experts.ahead_rows = plan->tiered && !cpu ? pm_cost_ahead_rows(x, &m, in_slots, plan->n_batch) : 0;
   plan->prompt = pm_cost_prompt(x, &m, plan->n_batch, in_slots, (double)plan->on_disk.n_expert / all, way);
 }
 

@@ -113,6 +113,23 @@ pm_cost pm_cost_prompt(const pm_machine *x, const pm_cost_model *m, double n_row
   return (pm_cost){t.seconds, t.limit};
 }
 
+static double larger(double a, double b) { return a > b ? a : b; }
+
+// Seconds that a step of n rows takes longer if whole layers are brought ahead.
+static double lost_ahead(const pm_machine *x, const pm_cost_model *m, double n, double resident) {
+  double used = touched(m, n) * m->expert_bytes, all = m->expert_bytes * (1 - resident) / x->link_rate;
+  double computed = larger(n * m->flops / x->gpu_flops, (m->dense_bytes + used) / x->vram_rate);
+  double cycle = pm_cost_cycle(m), products = computed * cycle / (cycle + m->dense_bytes);  // the experts' part of it
+  return larger(computed, all) - (computed - products + larger(products, touched(m, n) * all));
+}
+
+uint32_t pm_cost_ahead_rows(const pm_machine *x, const pm_cost_model *m, double resident, uint32_t max_rows) {
+  if (!m->n_expert) return 0;
+  for (uint32_t n = 1; n && n <= max_rows; n *= 2)
+    if (lost_ahead(x, m, n, resident) <= 0) return n;
+  return 0;
+}
+
 // ---- hit rates -----------------------------------------------------------------------------------------------------
 
 double pm_cost_hit(double fraction, uint32_t n_expert, uint32_t n_used) {

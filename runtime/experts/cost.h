@@ -80,6 +80,10 @@ double pm_cost_stream_hit(const pm_machine *x, const pm_cost_model *m);
 // while the products run, and the slower of the two decides. `resident` and `disk` are shares of the experts' bytes.
 pm_cost pm_cost_prompt(const pm_machine *x, const pm_cost_model *m, double n_row, double resident, double disk, pm_cost_way way);
 
+// The least number of a step's rows, of max_rows at most, for which it is sooner to bring all experts without a slot while the layer before
+// is computed than to wait for the router and bring what it chose beside the products; 0: there is none. `resident` as above.
+uint32_t pm_cost_ahead_rows(const pm_machine *x, const pm_cost_model *m, double resident, uint32_t max_rows);
+
 // Share of a layer's choices that find a slot when a fraction of the experts has one, before anything has been measured: the square root of
 // the fraction, and proportionally less below two tokens' worth of slots, where no cache holds anything and a pinned set must do.
 // The routers of this family are trained to use experts evenly; published for such (fraction: rate) 0.043: 0.18 (a cache) to 0.46 (the best

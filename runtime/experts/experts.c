@@ -60,12 +60,18 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
   PM_TRY(pm_store_need(x->store, table, ids, n_id));
   if (x->boards) memcpy(x->homes_then + table * x->n_expert, x->boards[table].home, x->n_expert * sizeof *x->homes_then);
   if (ready) *ready = 0;
-  if (!x->boards || !x->desc.link.rate) return PM_OK;
-  uint32_t n = pm_expert_resolve(&x->boards[table], x->n_expert, ids, n_id, x->many, x->places), n_fill = 0;
+  if (!x->boards || !x->desc.link.rate || x->many) return PM_OK;
+  uint32_t n = pm_expert_resolve(&x->boards[table], x->n_expert, ids, n_id, false, x->places), n_fill = 0;
   for (uint32_t i = 0; i < n; i++) n_fill += x->places[i].fate == PM_EXPERT_VICTIM || x->places[i].fate == PM_EXPERT_RING;
   if (!n_fill) return PM_OK;
   *ready = send(x, n_fill * c->home_bytes);
   return PM_OK;
+}
+
+// Over the simulated link, a wave of a prompt's experts.
+static double send_wave(void *user, uint32_t table, uint32_t n) {
+  pm_experts *x = user;
+  return send(x, n * x->desc.plan->classes[x->desc.plan->class_of[table]].home_bytes);
 }
 
 static pm_status answer(void *user, const pm_expert_ask *ask) {
@@ -131,7 +137,7 @@ static pm_status create_into(pm_experts *x) {
   x->n_table = p->n_table, x->n_expert = p->tables[0]->n_expert;
   for (uint32_t i = 0; i < p->n_op; i++)
     if (p->ops[i].kind == PM_OP_EXPERTS_GLU) x->n_used = p->ops[i].experts_glu.ids.n;
-  x->desc.plan->host = (pm_expert_host){.user = x, .answer = answer, .need = need};
+  x->desc.plan->host = (pm_expert_host){.user = x, .answer = answer, .need = need, .send = x->desc.link.rate ? send_wave : NULL};
   PM_NEW(&x->mine, x->n_expert, "experts of a step");
   PM_NEW(&x->places, x->n_expert, "experts of a step");
   PM_NEW(&x->heat, x->n_table * x->n_expert, "use of experts");
@@ -139,6 +145,7 @@ static pm_status create_into(pm_experts *x) {
   uint32_t n_home[PM_EXPERT_CLASSES] = {0};
   for (uint32_t t = 0; t < x->n_table; t++) n_home[x->desc.plan->class_of[t]] += x->n_expert;
   for (uint32_t c = 0; c < x->desc.plan->n_class; c++) x->partial |= x->desc.plan->classes[c].n_home < n_home[c];
+  if (x->partial) x->desc.plan->ahead_rows = 0;
   if (x->desc.device) {
     PM_TRY(make_boards(x));
     PM_TRY(make_device_side(x));
@@ -315,7 +322,7 @@ static pm_status begin_step(pm_experts *x, uint32_t n_row) {
     uint32_t ring = plan->classes[plan->class_of[t]].n_ring;
     b->n_ring = c.assist && c.n_ring < ring ? c.n_ring : ring;
     b->assist = !x->many && helps(x) && (c.assist || n_miss > ring);
-    b->wait = x->partial || x->desc.link.rate > 0;
+    b->wait = x->partial || (x->desc.link.rate > 0 && !x->many);
     b->dirty |= b->n_ring != before.n_ring || b->assist != before.assist || b->wait != before.wait;
     bool admit = !b->assist && !x->desc.whole_layers;
     if (admit == x->admits[t]) continue;
@@ -341,8 +348,7 @@ static void mirror(pm_experts *x, pm_backend *b, uint32_t n_row, double seconds)
     uint64_t n_fill = count(now, PM_EXPERT_VICTIM) + count(now, PM_EXPERT_RING) - count(&before, PM_EXPERT_VICTIM) -
                       count(&before, PM_EXPERT_RING);
     x->report.host_records += n_host;
-    *(x->many ? &x->report.prompt_link_bytes : &x->report.link_bytes) += n_fill *
-                                                                         x->desc.plan->classes[x->desc.plan->class_of[t]].home_bytes;
+    if (!x->many) x->report.link_bytes += n_fill * x->desc.plan->classes[x->desc.plan->class_of[t]].home_bytes;
     if (learns) pm_pace_saw(x->pace, t, (uint32_t)n_fill, (uint32_t)n_host);
   }
   pm_slots_next(x->slots);
@@ -374,11 +380,13 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
   }
   if (x->partial && step->n_row > 1) PM_TRY(await_moves(x, b));  // such a step may need the homes that moves hold
   PM_TRY(begin_step(x, step->n_row));
+  uint64_t brought = b->ops->counters(b).fill_bytes;
   double begin = pm_clock_seconds();
   pm_status status = b->ops->run(b, step);
   if (status) return forget(x, b), status;
   double seconds = pm_clock_seconds() - begin;
   mirror(x, b, step->n_row, seconds);
+  if (x->many) x->report.prompt_link_bytes += b->ops->counters(b).fill_bytes - brought;
   PM_TRY(record_step(x, b, step->n_row));
   if (x->many || x->n_step % LOOK_STEPS == 0) PM_TRY(make_way(x, b));
   return x->desc.whole_layers ? PM_OK : move_some(x, b, seconds);

@@ -38,6 +38,9 @@ static pm_status lay_out(pm_gpu_boards *b) {
     uint32_t n_expert = p->tables[i]->n_expert, n_used = t->glu->ids.n;
     t->class = b->plan->class_of[i];
     t->moves = pm_gpu_class_moves(p, b->plan, t->class);
+    t->n_half = b->plan->classes[t->class].n_ring > 1 ? 2 : 1;
+    t->wave = b->plan->classes[t->class].n_ring / t->n_half;
+    t->entries.role = PM_ROLE_SCRATCH;
     t->board_at = (uint32_t)words;
     t->chosen_at = b->choice_bytes;
     if (t->moves) words += PM_BOARD_WORDS((uint64_t)n_expert, n_used, b->plan->classes[t->class].n_ring);
@@ -63,7 +66,6 @@ static pm_status lay_out(pm_gpu_boards *b) {
 pm_status pm_gpu_boards_init(pm_gpu_boards *b, const pm_program *p, pm_expert_plan *plan) {
   *b = (pm_gpu_boards){.plan = plan, .program = p};
   if (!plan) return PM_OK;
-  b->entries.role = PM_ROLE_SCRATCH;
   for (uint32_t c = 0; c < PM_EXPERT_CLASSES; c++)
     for (int m = 0; m < 3; m++) b->slots[c][m].role = PM_ROLE_SCRATCH;
   PM_NEW(&b->tables, p->n_table, "expert tables");
@@ -140,8 +142,18 @@ void pm_gpu_board_write(pm_gpu_boards *b, const pm_gpu_plan *plan, uint32_t tabl
   board->dirty = false;
 }
 
-void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many) {
-  bool turned = b->many != many, first = !b->written;
+// Waves take turns with the halves of the ring, from one table to the next too: what is brought ahead goes to the half that is not read.
+static void write_halves(const pm_gpu_boards *b, pm_gpu_boards_step step) {
+  uint32_t half = 0;
+  for (uint32_t i = 0; i < b->program->n_table; i++) {
+    if (!b->tables[i].moves) continue;
+    ((uint32_t *)(void *)b->words.mapped)[b->tables[i].board_at + PM_BOARD_HALF] = half;
+    half = (half + pm_gpu_boards_waves(b, i, pm_gpu_boards_misses(b, i, step))) % 2;
+  }
+}
+
+void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, pm_gpu_boards_step step) {
+  bool many = step.n_row > PM_EXPERT_FEW_ROWS, turned = b->many != many, first = !b->written;
   b->many = many, b->written = true;
   for (uint32_t i = 0; b->plan && i < b->program->n_table; i++) {
     if (!b->tables[i].moves) continue;
@@ -151,6 +163,7 @@ void pm_gpu_boards_write(pm_gpu_boards *b, const pm_gpu_plan *plan, bool many) {
     else if (turned)
       write_header(b, i);
   }
+  if (b->plan && many) write_halves(b, step);
 }
 
 pm_status pm_gpu_boards_answer(pm_gpu_boards *b, uint32_t table, uint32_t n_row) {
@@ -170,36 +183,53 @@ pm_status pm_gpu_boards_answer(pm_gpu_boards *b, uint32_t table, uint32_t n_row)
 
 // ---- what a step needs, and what it did ----
 
-uint32_t pm_gpu_boards_misses(const pm_gpu_boards *b, uint32_t table, uint32_t n_row) {
-  const pm_gpu_table *t = &b->tables[table];
-  uint64_t pairs = (uint64_t)n_row * t->glu->ids.n;
-  uint32_t slotless = b->plan->boards[table].wait ? b->program->tables[table]->n_expert : t->n_slotless;  // the host may still move them
-  return pairs < slotless ? (uint32_t)pairs : slotless;
+bool pm_gpu_boards_ahead(const pm_gpu_boards *b, uint32_t rows) {
+  bool ahead = b->plan && b->plan->ahead_rows && rows >= b->plan->ahead_rows && rows > PM_EXPERT_FEW_ROWS;
+  for (uint32_t i = 0; ahead && i < b->program->n_table; i++) ahead = !b->tables[i].moves || b->tables[i].n_half == 2;
+  return ahead;
 }
 
-pm_status pm_gpu_boards_check(const pm_gpu_boards *b, uint32_t n_row) {
-  bool few = n_row <= PM_EXPERT_FEW_ROWS;
+uint32_t pm_gpu_boards_next(const pm_gpu_boards *b, uint32_t table) {
+  while (table < b->program->n_table && !b->tables[table].moves) table++;
+  return table;
+}
+
+uint32_t pm_gpu_boards_misses(const pm_gpu_boards *b, uint32_t table, pm_gpu_boards_step step) {
+  const pm_gpu_table *t = &b->tables[table];
+  uint64_t pairs = (uint64_t)step.n_row * t->glu->ids.n;
+  uint32_t slotless = b->plan->boards[table].wait ? b->program->tables[table]->n_expert : t->n_slotless;  // the host may still move them
+  return !step.ahead && pairs < slotless ? (uint32_t)pairs : slotless;
+}
+
+uint32_t pm_gpu_boards_waves(const pm_gpu_boards *b, uint32_t table, uint32_t n_miss) {
+  uint32_t n_expert = b->program->tables[table]->n_expert, wave = b->tables[table].wave;
+  return wave ? (min32(n_miss, n_expert) + wave - 1) / wave : 0;
+}
+
+pm_status pm_gpu_boards_check(const pm_gpu_boards *b, pm_gpu_boards_step step) {
+  bool few = step.n_row <= PM_EXPERT_FEW_ROWS;
   for (uint32_t i = 0; b->plan && i < b->program->n_table; i++) {
     const pm_gpu_table *t = &b->tables[i];
     const pm_expert_board *board = &b->plan->boards[i];
     if (!t->moves || (few && board->assist)) continue;
-    uint32_t n_ring = b->plan->classes[t->class].n_ring, misses = pm_gpu_boards_misses(b, i, n_row);
+    if (step.ahead && board->wait) PM_FAIL(PM_ERR_ARGUMENT, "table %u waits for the host: it cannot be brought ahead", i);
+    uint32_t n_ring = b->plan->classes[t->class].n_ring, misses = pm_gpu_boards_misses(b, i, step);
     uint32_t room = few ? min32(board->n_ring, n_ring) : n_ring ? UINT32_MAX : 0;
     if (misses > room)
-      PM_FAIL(PM_ERR_ARGUMENT, "a step of %u rows may miss %u experts of table %u, for which there are %u ring records", n_row, misses, i,
-              room);
+      PM_FAIL(PM_ERR_ARGUMENT, "a step of %u rows may miss %u experts of table %u, for which there are %u ring records", step.n_row, misses,
+              i, room);
   }
   return PM_OK;
 }
 
 // Experts of one table that a step brought: the rule of pm_expert_board, of which only the numbers matter here.
-static uint32_t count_fills(pm_gpu_boards *b, uint32_t table, uint32_t n_row) {
+static uint32_t count_fills(pm_gpu_boards *b, uint32_t table, pm_gpu_boards_step step) {
   const pm_gpu_table *t = &b->tables[table];
   const pm_expert_board *board = &b->plan->boards[table];
   const int32_t *ids = pm_gpu_boards_chosen(b, table);
   uint32_t n_expert = b->program->tables[table]->n_expert, n_warm = 0, n_cold = 0, n_victim = 0;
-  memset(b->seen, 0, n_expert * sizeof *b->seen);
-  for (uint64_t i = 0; i < (uint64_t)n_row * t->glu->ids.n; i++) b->seen[min32((uint32_t)ids[i], n_expert - 1)] = true;
+  memset(b->seen, step.ahead, n_expert * sizeof *b->seen);
+  for (uint64_t i = 0; i < (uint64_t)step.n_row * t->glu->ids.n; i++) b->seen[min32((uint32_t)ids[i], n_expert - 1)] = true;
   for (uint32_t e = 0; e < n_expert; e++) {
     if (!b->seen[e] || board->slot[e] != PM_EXPERT_NOWHERE || board->home[e] == PM_EXPERT_NOWHERE) continue;
     if (board->warm[e])
@@ -217,10 +247,15 @@ static uint32_t count_fills(pm_gpu_boards *b, uint32_t table, uint32_t n_row) {
   return taken + min32(n_warm - taken + n_cold, min32(board->n_ring, b->plan->classes[t->class].n_ring));
 }
 
-void pm_gpu_boards_count(pm_gpu_boards *b, uint32_t n_row, pm_backend_counters *counters) {
+uint32_t pm_gpu_boards_wave(pm_gpu_boards *b, uint32_t table, uint32_t wave, pm_gpu_boards_step step) {
+  uint32_t n = count_fills(b, table, step), size = b->tables[table].wave;
+  return n > wave * size ? min32(n - wave * size, size) : 0;
+}
+
+void pm_gpu_boards_count(pm_gpu_boards *b, pm_gpu_boards_step step, pm_backend_counters *counters) {
   for (uint32_t i = 0; b->plan && i < b->program->n_table; i++) {
     if (!b->tables[i].moves) continue;
-    uint32_t n = count_fills(b, i, n_row);
+    uint32_t n = count_fills(b, i, step);
     counters->fills += n;
     counters->fill_bytes += n * pm_expert_bytes(b->program->tables[i]);
   }

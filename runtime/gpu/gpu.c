@@ -105,6 +105,7 @@ static pm_gpu_bounds bounds_of(const pm_gpu *g) { return (pm_gpu_bounds){g->devi
 // The plan of a program none of whose experts has a place yet, with the scratch and the boards of as large a ring as is of use.
 static pm_status plan_bare(pm_gpu *g, pm_program *p, pm_expert_plan *bare) {
   for (uint32_t i = 0; i < p->n_table; i++) bare->classes[bare->class_of[i]].n_ring = 2 * p->tables[i]->n_expert;
+  bare->ahead_rows = 1;
   PM_TRY(pm_gpu_boards_init(&g->boards, p, bare));
   PM_TRY(record_dry(g, p, false));
   for (uint32_t c = 0; c < bare->n_class; c++) bare->classes[c].n_ring = 0;

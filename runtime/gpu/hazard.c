@@ -20,10 +20,15 @@ static bool conflicts(const pm_gpu_hazards *h, pm_gpu_access access) {
   return false;
 }
 
+void pm_gpu_hazards_join(pm_gpu_hazards *h, const pm_gpu_hazards *other) {
+  h->lost |= other->lost || h->n_open + other->n_open > PM_GPU_HAZARD_TENSORS;
+  for (uint32_t i = 0; i < other->n_open && !h->lost; i++) insert(h->open, &h->n_open, other->open[i]);
+}
+
 bool pm_gpu_hazards_flush(pm_gpu_hazards *h) {
-  bool barrier = h->n_open + h->n_next > PM_GPU_HAZARD_TENSORS;
+  bool barrier = h->lost || h->n_open + h->n_next > PM_GPU_HAZARD_TENSORS;
   for (uint32_t i = 0; i < h->n_next && !barrier; i++) barrier = conflicts(h, h->next[i]);
-  if (barrier) h->n_open = 0;
+  if (barrier) h->n_open = 0, h->lost = false;
   for (uint32_t i = 0; i < h->n_next; i++) insert(h->open, &h->n_open, h->next[i]);
   h->n_next = 0;
   return barrier;

@@ -56,17 +56,18 @@ double pm_gpu_weight_cost(const pm_tensor *w, double n_slab, double n_row, doubl
 uint64_t pm_gpu_slot_at(const pm_expert_table *t, int m);
 uint64_t pm_gpu_home_at(const pm_expert_table *t, int m);
 
-// Brings to slots or the ring what a step wants of a table and has no slot (board.h), and makes the table's entries say where all of it is.
-// Nothing for a resident table, or for a choice from a table that was brought ahead.
-typedef struct pm_gpu_bring {
-  const pm_expert_table *experts;
-  const pm_view *ids;  // the choice; NULL: every expert, ahead of the table's turn
-  uint32_t wave;       // of board.n_wave: its misses, and in the first also the experts that have slots
-} pm_gpu_bring;
-void pm_gpu_record_bring(pm_gpu_recorder *r, const pm_gpu_bring *a);
+// Finds what a step wants of a table and has no slot (board.h), and makes the table's entries say where all of it will be. ids: the
+// choice; NULL: every expert, ahead of the table's turn. Nothing for a resident table.
+void pm_gpu_record_resolve(pm_gpu_recorder *r, const pm_expert_table *t, const pm_view *ids);
 
-// The same for a list of at most n_fill fills in scratch (board.h), of any table of t's class.
+// Brings matrices [first, end) of what was found: all of it in a step of few rows, else one wave.
+void pm_gpu_record_fill(pm_gpu_recorder *r, const pm_expert_table *t, uint32_t n_used, uint32_t wave, int first, int end);
+
+// Brings all matrices of a list of at most n_fill fills in scratch (board.h), of any table of t's class.
 void pm_gpu_record_fills(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill);
+
+// At the beginning of a recording in which tables are brought ahead of their turn: the first wave of the first such table.
+void pm_gpu_record_ahead(pm_gpu_recorder *r);
 
 // Declares that the next dispatch reads matrices [first, end) of the table's experts.
 void pm_gpu_record_read_experts(pm_gpu_recorder *r, const pm_expert_table *t, int first, int end);

@@ -64,6 +64,7 @@ typedef struct grouped {
   bool gated;
   const pm_view *x, *y, *ids;
   uint32_t x_batch;
+  uint32_t pass;
 } grouped;
 
 static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const grouped *a) {
@@ -77,7 +78,8 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
                .y = pm_gpu_push_view(a->y),
                .groups_at = pm_gpu_word(g.tiles),
                .list_at = pm_gpu_word(g.list),
-               .n_used = a->ids->n},
+               .n_used = a->ids->n,
+               .pass = a->pass},
       .type = w->type,
       .gated = a->gated,
       .grouped = true,
@@ -97,9 +99,9 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
 // Gate and up of one type go through one dispatch, others through two and a third that joins them.
 static bool is_gated(const pm_expert_table *t) { return t->gate->type == t->up->type; }
 
-static void record_glu_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_op_experts_glu *a) {
+static void record_glu_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_op_experts_glu *a, uint32_t pass) {
   bool gated = is_gated(a->experts);
-  grouped job = {.experts = a->experts, .matrix = GATE, .gated = gated, .x = &a->x, .y = &a->y, .ids = &a->ids};
+  grouped job = {.experts = a->experts, .matrix = GATE, .gated = gated, .x = &a->x, .y = &a->y, .ids = &a->ids, .pass = pass};
   record_grouped(r, pick, g, &job);
   if (gated) return;
   pm_view up = pm_gpu_temp_like(r, &a->y, pm_gpu_rows(r, PM_ROWS_ALL));
@@ -116,9 +118,10 @@ static pm_view temp_products(pm_gpu_recorder *r, const pm_expert_table *t, uint3
 }
 
 static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_expert_table *t, const pm_view *x,
-                              const pm_view *ids) {
+                              const pm_view *ids, uint32_t pass) {
   pm_view each = temp_products(r, t, ids->n);
-  record_grouped(r, pick, g, &(grouped){.experts = t, .matrix = DOWN, .x = x, .y = &each, .ids = ids, .x_batch = x->stride_batch});
+  record_grouped(r, pick, g,
+                 &(grouped){.experts = t, .matrix = DOWN, .x = x, .y = &each, .ids = ids, .x_batch = x->stride_batch, .pass = pass});
 }
 
 static void record_sum(pm_gpu_recorder *r, const pm_op_experts_down *a) {
@@ -214,62 +217,133 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
                                                .cost = pm_gpu_weight_cost(a->experts->down, (double)n_row * a->ids.n, 1, 1)});
 }
 
-// ---- the ops ----
+// ---- in passes ----
 
-// Passes over the experts that the recording takes; what is summed up after many of them is grouped, whatever the rows.
-static uint32_t count_waves(pm_gpu_recorder *r, const pm_expert_table *t) {
-  pm_gpu_board board;
-  return pm_gpu_board_find(r, t, &board) ? board.n_wave : 1;
+// Whether the recording computes a table's products in passes; what is summed up after them is grouped, whatever the rows.
+static bool in_passes(pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *board) {
+  return pm_gpu_board_find(r, t, board) && !board->few;
 }
 
 static pm_gpu_pick pick_kernel(pm_gpu_recorder *r, pm_op_kind op, const pm_expert_table *t, uint32_t n_used) {
+  pm_gpu_board board;
   const pm_tensor *w = op == PM_OP_EXPERTS_GLU ? t->gate : t->down;
-  uint32_t n_out = (uint32_t)w->ne[1] * (op == PM_OP_EXPERTS_GLU ? n_used : 1), n_wave = count_waves(r, t);
-  uint32_t n_row = n_wave > 1 ? UINT32_MAX : pm_gpu_rows(r, PM_ROWS_ALL);
+  bool passes = in_passes(r, t, &board);
+  uint32_t n_out = (uint32_t)w->ne[1] * (op == PM_OP_EXPERTS_GLU ? n_used : 1);
+  uint32_t n_row = passes ? UINT32_MAX : pm_gpu_rows(r, PM_ROWS_ALL);
   pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){op, n_row, pm_gpu_row_units(w->ne[0]), n_out});
-  if (n_wave > 1 && !pm_gpu_is_tiled(&pick))
-    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts in %u waves", pick.kernel, n_wave));
+  if (passes && !pm_gpu_is_tiled(&pick))
+    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts in passes", pick.kernel));
   return pick;
 }
 
-// Gate, up and down of one wave after another; pm_gpu_op_experts_down then finds all products.
-static void record_waves(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_glu *a) {
-  const pm_expert_table *t = a->experts;
-  pm_gpu_pick down = pick_kernel(r, PM_OP_EXPERTS_DOWN, t, a->ids.n);
-  uint32_t tile = pm_gpu_tile_rows(pick), down_tile = pm_gpu_tile_rows(&down);
-  groups g = record_group(r, &a->ids, t->n_expert, tile);
-  groups d = tile == down_tile ? g : record_group(r, &a->ids, t->n_expert, down_tile);
-  for (uint32_t wave = 0; wave < count_waves(r, t); wave++) {
-    if (wave > 0) pm_gpu_record_when(r, PM_GPU_WAVE, t, wave);
-    pm_gpu_record_bring(r, &(pm_gpu_bring){t, &a->ids, wave});
-    record_glu_tiles(r, pick, g, a);
-    record_down_tiles(r, &down, d, t, &a->y, &a->ids);
+// The passes over a table's experts, and the kernels of their products.
+typedef struct passes {
+  const pm_op_experts_glu *a;
+  pm_gpu_board board;
+  pm_gpu_pick glu, down;
+  groups glu_groups, down_groups;
+} passes;
+
+// The wave that pass `pass` is over (record.h); its first pass may be over none.
+static bool has_wave(const passes *p, uint32_t pass) { return p->board.ahead || pass > 0; }
+static uint32_t wave_of(const passes *p, uint32_t pass) { return p->board.ahead ? pass : pass - 1; }
+
+// What a step takes if it takes the pass.
+static void begin_pass(pm_gpu_recorder *r, const passes *p, uint32_t pass) {
+  pm_gpu_record_when(r, pass ? PM_GPU_WAVE : PM_GPU_ALWAYS, p->a->experts, pass ? wave_of(p, pass) : 0);
+}
+
+// Matrices [first, end) of the wave after that of the pass: the next of this table or, beside the last pass, the first of the next one.
+static void fill_beside(pm_gpu_recorder *r, const passes *p, uint32_t pass, int first, int end) {
+  const pm_expert_table *t = p->a->experts, *next = p->board.ahead ? pm_gpu_next_table(r, t) : NULL;
+  uint32_t n_used = p->a->ids.n, wave = wave_of(p, pass + 1);
+  if (wave < p->board.n_wave) {
+    pm_gpu_record_when(r, PM_GPU_WAVE, t, wave);
+    pm_gpu_record_fill(r, t, n_used, wave, first, end);
   }
+  if (next) {
+    pm_gpu_record_when(r, PM_GPU_LAST, t, wave_of(p, pass));
+    pm_gpu_record_fill(r, next, n_used, 0, first, end);
+  }
+}
+
+static void pace_beside(pm_gpu_recorder *r, const passes *p, uint32_t pass) {
+  const pm_expert_table *t = p->a->experts;
+  if (!p->board.paced) return;
+  if (has_wave(p, pass)) pm_gpu_record_when(r, PM_GPU_ARRIVED, t, wave_of(p, pass));
+  if (wave_of(p, pass + 1) < p->board.n_wave) pm_gpu_record_when(r, PM_GPU_SENT, t, wave_of(p, pass + 1));
+  if (p->board.ahead && pm_gpu_next_table(r, t)) pm_gpu_record_when(r, PM_GPU_SENT_AHEAD, t, wave_of(p, pass));
+}
+
+// The gate and up matrices of the next wave come beside the products of gate and up, its down matrix beside those of down: between two
+// fences everything may overlap. A ring of one record has no room for a next wave.
+static void record_pass(pm_gpu_recorder *r, const passes *p, uint32_t pass) {
+  const pm_op_experts_glu *a = p->a;
+  bool beside = p->board.n_half > 1;
+  begin_pass(r, p, pass);
+  pm_gpu_record_fence(r);
+  pace_beside(r, p, pass);
+  if (beside) fill_beside(r, p, pass, GATE, DOWN);
+  begin_pass(r, p, pass);
+  record_glu_tiles(r, &p->glu, p->glu_groups, a, pass);
+  pm_gpu_record_fence(r);
+  if (beside) fill_beside(r, p, pass, DOWN, DOWN + 1);
+  begin_pass(r, p, pass);
+  record_down_tiles(r, &p->down, p->down_groups, a->experts, &a->y, &a->ids, pass);
+  if (beside) return;
+  pm_gpu_record_fence(r);
+  fill_beside(r, p, pass, GATE, DOWN + 1);
+}
+
+// Gate, up and down of one pass after another; pm_gpu_op_experts_down then finds all products.
+static void record_passes(pm_gpu_recorder *r, passes *p) {
+  const pm_expert_table *t = p->a->experts, *next = p->board.ahead ? pm_gpu_next_table(r, t) : NULL;
+  p->down = pick_kernel(r, PM_OP_EXPERTS_DOWN, t, p->a->ids.n);
+  uint32_t tile = pm_gpu_tile_rows(&p->glu), down_tile = pm_gpu_tile_rows(&p->down);
+  if (!p->board.ahead) pm_gpu_record_resolve(r, t, &p->a->ids);
+  if (next) pm_gpu_record_resolve(r, next, NULL);
+  p->glu_groups = record_group(r, &p->a->ids, t->n_expert, tile);
+  p->down_groups = tile == down_tile ? p->glu_groups : record_group(r, &p->a->ids, t->n_expert, down_tile);
+  for (uint32_t pass = 0; pass < p->board.n_wave + !p->board.ahead; pass++) record_pass(r, p, pass);
   pm_gpu_record_when(r, PM_GPU_ALWAYS, t, 0);
 }
 
+void pm_gpu_record_ahead(pm_gpu_recorder *r) {
+  pm_gpu_board board;
+  const pm_expert_table *t = pm_gpu_next_table(r, NULL);
+  if (!t || !pm_gpu_board_find(r, t, &board) || !board.ahead) return;
+  pm_gpu_record_resolve(r, t, NULL);
+  if (board.paced) pm_gpu_record_when(r, PM_GPU_SENT, t, 0);
+  pm_gpu_record_when(r, PM_GPU_ALWAYS, t, 0);
+  pm_gpu_record_fill(r, t, 0, 0, GATE, DOWN + 1);
+}
+
+// ---- the ops ----
+
 void pm_gpu_op_experts_glu(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_experts_glu *a = &op->experts_glu;
-  pm_gpu_pick pick = pick_kernel(r, PM_OP_EXPERTS_GLU, a->experts, a->ids.n);
-  if (count_waves(r, a->experts) > 1) {
-    record_waves(r, &pick, a);
+  passes p = {.a = a, .glu = pick_kernel(r, PM_OP_EXPERTS_GLU, a->experts, a->ids.n)};
+  if (in_passes(r, a->experts, &p.board)) {
+    record_passes(r, &p);
     return;
   }
-  pm_gpu_record_bring(r, &(pm_gpu_bring){a->experts, &a->ids, 0});
-  if (pm_gpu_is_tiled(&pick))
-    record_glu_tiles(r, &pick, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick)), a);
+  pm_gpu_record_resolve(r, a->experts, &a->ids);
+  pm_gpu_record_fill(r, a->experts, a->ids.n, 0, GATE, DOWN + 1);
+  if (pm_gpu_is_tiled(&p.glu))
+    record_glu_tiles(r, &p.glu, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&p.glu)), a, 0);
   else
-    record_glu_lanes(r, &pick, a);
+    record_glu_lanes(r, &p.glu, a);
 }
 
 void pm_gpu_op_experts_down(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_experts_down *a = &op->experts_down;
+  pm_gpu_board board;
   pm_gpu_pick pick = pick_kernel(r, PM_OP_EXPERTS_DOWN, a->experts, a->ids.n);
   if (!pm_gpu_is_tiled(&pick)) {
     record_down_lanes(r, &pick, a);
     return;
   }
-  if (count_waves(r, a->experts) == 1)
-    record_down_tiles(r, &pick, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick)), a->experts, &a->x, &a->ids);
+  if (!in_passes(r, a->experts, &board))
+    record_down_tiles(r, &pick, record_group(r, &a->ids, a->experts->n_expert, pm_gpu_tile_rows(&pick)), a->experts, &a->x, &a->ids, 0);
   record_sum(r, a);
 }

@@ -42,14 +42,6 @@ bool pm_gpu_has(const pm_gpu_recorder *r, const char *kernel) { return pm_gpu_ke
 
 uint32_t pm_gpu_rows(const pm_gpu_recorder *r, pm_rows rows) { return rows == PM_ROWS_ALL ? r->out->rows : r->out->logits; }
 
-// Passes over the misses that a step of `rows` rows may need.
-static uint32_t count_waves(const pm_gpu_boards *b, uint32_t table, uint32_t rows) {
-  const pm_gpu_table *t = &b->tables[table];
-  uint32_t n_expert = b->program->tables[table]->n_expert, n_ring = b->plan->classes[t->class].n_ring;
-  uint64_t n_pair = (uint64_t)rows * t->glu->ids.n, most = n_pair < n_expert ? n_pair : n_expert;
-  return rows <= PM_EXPERT_FEW_ROWS || !n_ring ? 1 : (uint32_t)((most + n_ring - 1) / n_ring);
-}
-
 static uint32_t table_index(const pm_gpu_recorder *r, const pm_expert_table *t) {
   uint32_t i = 0;
   while (i < r->program->n_table && r->program->tables[i] != t) i++;
@@ -61,19 +53,28 @@ bool pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gp
   uint32_t i = table_index(r, t);
   if (!b || !b->plan || !b->tables[i].moves) return false;
   const pm_gpu_table *table = &b->tables[i];
-  uint32_t n_ring = b->plan->classes[table->class].n_ring;
+  bool few = r->out->rows <= PM_EXPERT_FEW_ROWS, ahead = pm_gpu_boards_ahead(b, r->out->rows);
   *out = (pm_gpu_board){
       .at = table->board_at,
       .max_victim = table->glu->ids.n,
-      .max_ring = n_ring,
       .answer_at = b->answer_at,
-      .n_wave = count_waves(b, i, r->out->rows),
-      .n_ring = n_ring,
-      .few = r->out->rows <= PM_EXPERT_FEW_ROWS,
-      .slots = b->slots[table->class],
-      .entries = &b->entries,
+      .index = i,
+      .wave = table->wave,
+      .n_half = table->n_half,
+      .n_wave = few ? 0 : pm_gpu_boards_waves(b, i, ahead ? t->n_expert : r->out->rows * table->glu->ids.n),
+      .few = few,
+      .ahead = ahead,
+      .paced = !few && b->plan->host.send,
+      .slots = few ? b->slots[table->class] : NULL,
+      .entries = &table->entries,
   };
   return true;
+}
+
+const pm_expert_table *pm_gpu_next_table(const pm_gpu_recorder *r, const pm_expert_table *t) {
+  if (!r->boards || !r->boards->plan) return NULL;
+  uint32_t i = pm_gpu_boards_next(r->boards, t ? table_index(r, t) + 1 : 0);
+  return i < r->program->n_table ? r->program->tables[i] : NULL;
 }
 
 uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t) {
@@ -194,16 +195,24 @@ static pm_status record(pm_gpu_recorder *r, const pm_gpu_dispatch *d, const pm_g
   return last_piece(r)->cost >= r->piece_cost ? end_piece(r) : PM_OK;
 }
 
+static bool is_gate(pm_gpu_when when) { return when > PM_GPU_LAST; }
+static bool is_wave(pm_gpu_when when) { return when && !is_gate(when); }
+
+// From wave to wave, fences order what follows another (ops_experts.c), and who takes one has taken those before; but after them it is not
+// known which were taken.
 static pm_status turn(pm_gpu_recorder *r, pm_gpu_when when, uint32_t table, uint32_t wave) {
-  if (r->when) {
+  bool goes_on = is_wave(r->when) && is_wave(when);
+  if (is_gate(r->when)) {
     PM_TRY(begin_piece(r));
     record_full_barrier(r);
     r->hazards = r->before;
+  } else if (r->when && !goes_on) {
+    pm_gpu_hazards_join(&r->hazards, &r->before);
   }
   PM_TRY(end_piece(r));
-  r->before = r->hazards;
+  if (!goes_on) r->before = r->hazards;
   r->when = when, r->table = table, r->wave = wave;
-  if (!when) return PM_OK;
+  if (!is_gate(when)) return PM_OK;
   PM_TRY(begin_piece(r));
   record_full_barrier(r);
   return PM_OK;
@@ -211,6 +220,14 @@ static pm_status turn(pm_gpu_recorder *r, pm_gpu_when when, uint32_t table, uint
 
 void pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave) {
   if (!r->error && !r->dry && (when || r->when)) latch(r, turn(r, when, table_index(r, t), wave));
+}
+
+void pm_gpu_record_fence(pm_gpu_recorder *r) {
+  if (r->error || r->dry) return;
+  latch(r, begin_piece(r));
+  if (r->error) return;
+  record_barrier(r, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT);
+  r->hazards = (pm_gpu_hazards){0};
 }
 
 void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {
@@ -237,7 +254,7 @@ static void record_copy(pm_gpu_recorder *r, const pm_view *v, uint64_t to) {
 // What the host needs to know when a table's choice is made: of few rows also what it computes from.
 static void record_ask(pm_gpu_recorder *r, const pm_expert_table *t) {
   pm_gpu_board board;
-  if (r->error || r->dry || !pm_gpu_board_find(r, t, &board)) return;
+  if (r->error || r->dry || !pm_gpu_board_find(r, t, &board) || board.ahead) return;
   const pm_gpu_table *table = &r->boards->tables[table_index(r, t)];
   pm_gpu_record_when(r, PM_GPU_ASKED, t, 0);
   if (r->error) return;
@@ -261,7 +278,7 @@ static void record_answer(pm_gpu_recorder *r, const pm_op_experts_down *a) {
 // ---- programs ----
 
 static void begin(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
-  *out = (pm_gpu_recording){.pool = r->pool, .rows = rows, .logits = logits};
+  *out = (pm_gpu_recording){.pool = r->pool, .rows = rows, .logits = logits, .ahead = r->boards && pm_gpu_boards_ahead(r->boards, rows)};
   r->out = out;
   r->commands = NULL;
   r->hazards = (pm_gpu_hazards){0};
@@ -271,6 +288,7 @@ static void begin(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_rec
 
 static pm_status run_ops(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) {
   begin(r, rows, logits, out);
+  pm_gpu_record_ahead(r);
   for (uint32_t i = 0; i < r->program->n_op && !r->error; i++) {
     const pm_op *op = &r->program->ops[i];
     if (op->kind == PM_OP_EXPERTS_GLU) record_ask(r, op->experts_glu.experts);

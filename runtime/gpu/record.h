@@ -70,30 +70,47 @@ uint32_t pm_gpu_table_first(const pm_gpu_recorder *r, const pm_expert_table *t);
 // ---- experts that come and go ----
 
 // Where a table's board (shaders/abi/board.h) and the host's sums lie in binding 5, in words.
+//
+// In a step of many rows a table's misses pass the ring in waves, and its products are computed in passes. A wave fills one half of the
+// ring while a pass reads the other. What is brought ahead is found before its table's turn, whatever the router will say: all that has no
+// slot; a table's pass 0 is over its experts with slots and its wave 0, which came beside the last pass of the table before. Otherwise
+// only what was chosen is brought: pass 0 is over the experts with slots alone, and wave 0 comes beside it.
 typedef struct pm_gpu_board {
-  uint32_t at, max_victim, max_ring;  // the layout of the board
-  uint32_t answer_at;                 // [row][d_model], dense; few rows
-  uint32_t n_wave;                    // passes over the misses that a step of these rows may need; 1 for few rows
-  uint32_t ring_first, n_ring;        // many rows: the ring records that a wave of this table takes
-  bool few;                           // few rows: misses take victims and what the board allows of the ring; the rest is the host's
-  bool ahead;                         // many rows: all of the table was brought before its turn (pm_gpu_record_bring without ids)
-  const pm_tensor *slots;             // [3], by matrix: stand for the records that a step brings where barriers are decided
-  const pm_tensor *entries;           // stands for the table's entries
+  uint32_t at, max_victim;   // the layout of the board
+  uint32_t answer_at;        // [row][d_model], dense; few rows
+  uint32_t index;            // of the table
+  uint32_t wave, n_half;     // many rows: ring records of a wave; parts of the ring, 1 if it is too small for two
+  uint32_t n_wave;           // many rows: that a step may need at most
+  bool few;                  // few rows: misses take victims and what the board allows of the ring; the rest is the host's
+  bool ahead;                // many rows: tables are brought ahead
+  bool paced;                // many rows: the host says when a wave may be used (pm_expert_host.send)
+  const pm_tensor *slots;    // few rows: [3], by matrix: stand for the records that a step brings where barriers are decided
+  const pm_tensor *entries;  // stands for the table's entries
 } pm_gpu_board;
 
 // False where the table's entries never change, because all of its experts are resident (always so in a load without a plan).
 bool pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *out);
 
-// When a step takes the pieces that are recorded from here on. Each run of pieces that are not always taken is ordered behind all work
-// before it and before all work after it, so that nothing else depends on whether it is taken.
+// When a step takes the pieces that are recorded from here on. Pieces at which the host has a part are ordered behind all work before
+// them and before all work after them; of the others barriers are decided as if they were both taken and not.
 typedef enum pm_gpu_when {
   PM_GPU_ALWAYS,
-  PM_GPU_ASKED,   // the host is asked about table t: assist or wait
-  PM_GPU_WAITED,  // the host may have changed the board of table t: wait
-  PM_GPU_WAVE,    // there may be misses for wave `wave` (from 1 on) of table t
-  PM_GPU_JOINED,  // the host has computed its share of table t: assist
+  PM_GPU_WAVE,        // there may be misses for wave `wave` of table t
+  PM_GPU_LAST,        // there are none for a wave after `wave` of table t
+  PM_GPU_ASKED,       // the host is asked about table t: assist or wait
+  PM_GPU_WAITED,      // the host may have changed the board of table t: wait
+  PM_GPU_JOINED,      // the host has computed its share of table t: assist
+  PM_GPU_SENT,        // the host hears that wave `wave` of table t begins: paced, as are the next two
+  PM_GPU_SENT_AHEAD,  // with wave `wave` of table t, which is its last: the same of the next table's first wave
+  PM_GPU_ARRIVED,     // the host lets wave `wave` of table t be used
 } pm_gpu_when;
 void pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave);
+
+// Orders all that is recorded from here on behind all before, whatever they declare.
+void pm_gpu_record_fence(pm_gpu_recorder *r);
+
+// The next table with a board, in the order of the program; NULL: there is none. t NULL: the first.
+const pm_expert_table *pm_gpu_next_table(const pm_gpu_recorder *r, const pm_expert_table *t);
 
 // In ops_*.c: one function per op; the same code runs once dry (pm_gpu_temp sizes) and once per recorded row count.
 typedef void pm_gpu_op_fn(pm_gpu_recorder *r, const pm_op *op);

@@ -19,6 +19,7 @@ typedef struct pm_gpu_piece {
 typedef struct pm_gpu_recording {
   VkCommandPool pool;
   uint32_t rows, logits;
+  bool ahead;  // whole tables of experts are brought before their turn
   pm_gpu_piece *pieces;
   uint32_t n_piece, capacity;
   double rate;  // cost that passes per second, measured; bounds what is submitted at once

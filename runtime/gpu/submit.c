@@ -133,23 +133,28 @@ static pm_status record_readback(pm_gpu *g, uint32_t n_logit, uint32_t n_row) {
 
 // ---- which pieces a step takes ----
 
-static bool is_taken(const pm_gpu *g, const pm_gpu_piece *p, uint32_t n_row) {
+// At the end of such a piece the host is asked or told, and what comes at the beginning of one of the others waits for it.
+static bool is_asking(pm_gpu_when when) { return when == PM_GPU_ASKED || when == PM_GPU_SENT || when == PM_GPU_SENT_AHEAD; }
+static bool is_waiting(pm_gpu_when when) { return when == PM_GPU_WAITED || when == PM_GPU_ARRIVED; }
+
+static bool is_taken(const pm_gpu *g, const pm_gpu_piece *p, pm_gpu_boards_step step) {
   if (p->when == PM_GPU_ALWAYS) return true;
   const pm_expert_board *board = &g->boards.plan->boards[p->table];
-  bool assist = board->assist && n_row <= PM_EXPERT_FEW_ROWS;
+  bool assist = board->assist && step.n_row <= PM_EXPERT_FEW_ROWS;
+  uint32_t n_wave = pm_gpu_boards_waves(&g->boards, p->table, pm_gpu_boards_misses(&g->boards, p->table, step));
   switch (p->when) {
-    case PM_GPU_ASKED: return assist || board->wait;
+    case PM_GPU_ASKED: return assist || board->wait || (g->boards.plan->host.send && step.n_row > PM_EXPERT_FEW_ROWS);
     case PM_GPU_WAITED: return board->wait;
     case PM_GPU_JOINED: return assist;
-    default: break;
+    case PM_GPU_LAST:
+    case PM_GPU_SENT_AHEAD: return p->wave + 1 == (n_wave ? n_wave : 1);
+    default: return p->wave < n_wave;
   }
-  uint32_t n_ring = g->boards.plan->classes[g->boards.tables[p->table].class].n_ring;
-  return pm_gpu_boards_misses(&g->boards, p->table, n_row) > p->wave * n_ring;
 }
 
 static void take(pm_gpu *g, const pm_gpu_piece *piece) {
   pm_gpu_run *run = &g->step_run;
-  g->gates.value += piece->when == PM_GPU_ASKED;
+  g->gates.value += is_asking(piece->when);
   run->pieces[run->n] = *piece;
   run->gates[run->n] = g->gates.value;
   run->commands[run->n++] = piece->commands;
@@ -160,7 +165,7 @@ static void take(pm_gpu *g, const pm_gpu_piece *piece) {
 static pm_status choose_pieces(pm_gpu *g, const pm_gpu_recording *r, const pm_step *step) {
   g->step_run.n = 0;
   for (uint32_t i = 0; i < r->n_piece; i++)
-    if (is_taken(g, &r->pieces[i], step->n_row)) take(g, &r->pieces[i]);
+    if (is_taken(g, &r->pieces[i], (pm_gpu_boards_step){step->n_row, r->ahead})) take(g, &r->pieces[i]);
   uint32_t n_logit = g->program->logits ? step->n_logit : 0;
   if (!n_logit && !g->boards.plan) return PM_OK;
   PM_TRY(record_readback(g, n_logit, g->boards.plan ? step->n_row : 0));
@@ -192,14 +197,13 @@ static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
     pm_gpu_when when = run->pieces[i].when;
     uint32_t start = i, n_wait = 0, n_signal = 0;
     if (i == 0 && g->moves.ordered < g->moves.seen) b->waits[n_wait] = g->moves.passed, b->wait_values[n_wait++] = g->moves.seen;
-    if (when == PM_GPU_WAITED) b->waits[n_wait] = g->gates.gone, b->wait_values[n_wait++] = run->gates[i];
+    if (is_waiting(when)) b->waits[n_wait] = g->gates.gone, b->wait_values[n_wait++] = run->gates[i];
     if (when == PM_GPU_JOINED) b->waits[n_wait] = g->gates.joined, b->wait_values[n_wait++] = run->gates[i];
     info->waitSemaphoreCount = b->values.waitSemaphoreValueCount = n_wait;
     do i++;
-    while (i < end && run->pieces[i - 1].when != PM_GPU_ASKED && run->pieces[i].when != PM_GPU_WAITED &&
-           run->pieces[i].when != PM_GPU_JOINED);
+    while (i < end && !is_asking(run->pieces[i - 1].when) && !is_waiting(run->pieces[i].when) && run->pieces[i].when != PM_GPU_JOINED);
     info->commandBufferCount = i - start;
-    if (run->pieces[i - 1].when == PM_GPU_ASKED) b->signals[n_signal] = g->gates.asked, b->signal_values[n_signal++] = run->gates[i - 1];
+    if (is_asking(run->pieces[i - 1].when)) b->signals[n_signal] = g->gates.asked, b->signal_values[n_signal++] = run->gates[i - 1];
     if (i == end) b->signals[n_signal] = d->timeline, b->signal_values[n_signal++] = ticket;
     info->signalSemaphoreCount = b->values.signalSemaphoreValueCount = n_signal;
   }
@@ -214,6 +218,7 @@ static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
 static pm_status serve(pm_gpu *g, uint32_t table, uint64_t gate, uint32_t n_row) {
   const pm_expert_host *host = &g->boards.plan->host;
   pm_expert_board *board = &g->boards.plan->boards[table];
+  if (!board->wait && !board->assist) return PM_OK;
   const int32_t *ids = pm_gpu_boards_chosen(&g->boards, table);
   double start = pm_clock_seconds();
   PM_TRY(pm_gpu_gates_wait(&g->gates, gate));
@@ -234,15 +239,30 @@ static pm_status serve(pm_gpu *g, uint32_t table, uint64_t gate, uint32_t n_row)
   return PM_OK;
 }
 
+// A wave that begins: when it may be used.
+static pm_status pace(pm_gpu *g, const pm_gpu_piece *piece, uint64_t gate, pm_gpu_boards_step step) {
+  bool ahead = piece->when == PM_GPU_SENT_AHEAD;
+  uint32_t table = ahead ? pm_gpu_boards_next(&g->boards, piece->table + 1) : piece->table, wave = ahead ? 0 : piece->wave;
+  PM_TRY(pm_gpu_gates_wait(&g->gates, gate));
+  uint32_t n = pm_gpu_boards_wave(&g->boards, table, wave, step);
+  return pm_gpu_gates_go(&g->gates, gate, n ? g->boards.plan->host.send(g->boards.plan->host.user, table, n) : 0);
+}
+
 // The host's part of pieces [first, end), which have been submitted.
-static pm_status serve_pieces(pm_gpu *g, uint32_t first, uint32_t end, uint32_t n_row) {
+static pm_status serve_pieces(pm_gpu *g, uint32_t first, uint32_t end, pm_gpu_boards_step step) {
   const pm_gpu_run *run = &g->step_run;
-  for (uint32_t i = first; i < end; i++)
-    if (run->pieces[i].when == PM_GPU_ASKED) PM_TRY(serve(g, run->pieces[i].table, run->gates[i], n_row));
+  for (uint32_t i = first; i < end; i++) {
+    const pm_gpu_piece *piece = &run->pieces[i];
+    if (piece->when == PM_GPU_ASKED)
+      PM_TRY(serve(g, piece->table, run->gates[i], step.n_row));
+    else if (is_asking(piece->when))
+      PM_TRY(pace(g, piece, run->gates[i], step));
+  }
   return PM_OK;
 }
 
-// The measured rate of one submission moves the recording's: down at once, up by at most a factor of two.
+// The measured rate of one submission moves the recording's: down at once, up by at most a factor of two. Not behind a simulated link,
+// where the device waits for what it has.
 static void measure(pm_gpu_recording *r, double cost, double seconds) {
   if (cost <= 0 || seconds <= 0) return;
   double rate = cost / seconds;
@@ -281,7 +301,7 @@ static pm_status end_early(pm_gpu *g, pm_status status) {
 
 // Submits portions in order, two of them under way at a time, and serves what they ask. A failure opens all gates, so that what was
 // submitted ends, and is returned when it has.
-static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, uint32_t n_row) {
+static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, pm_gpu_boards_step step) {
   portion before = {0};
   double since = pm_clock_seconds();
   pm_status status = PM_OK;
@@ -293,12 +313,12 @@ static pm_status run_pieces(pm_gpu *g, pm_gpu_recording *r, uint32_t n_row) {
     }
     if (before.ticket && !status) {
       double host = g->counters.join_seconds;
-      status = serve_pieces(g, before.first, before.end, n_row);
+      status = serve_pieces(g, before.first, before.end, step);
       double served = pm_clock_seconds();
       if (!status) status = pm_gpu_wait(&g->device, before.ticket);
       double now = pm_clock_seconds();
       g->counters.wait_seconds += now - served;
-      measure(r, before.cost, now - since - (g->counters.join_seconds - host));
+      if (!g->boards.plan || !g->boards.plan->host.send) measure(r, before.cost, now - since - (g->counters.join_seconds - host));
       since = now;
     }
     before = p, first = p.end;
@@ -318,12 +338,13 @@ pm_status pm_gpu_run_step(pm_gpu *g, const pm_step *step) {
   pm_gpu_recording *r;
   PM_TRY(check_step(g->program, step));
   PM_TRY(pm_gpu_recording_get(g, step->n_row, step->n_logit, &r));
+  pm_gpu_boards_step kind = {step->n_row, r->ahead};
   write_step(g, step);
-  pm_gpu_boards_write(&g->boards, &g->plan, step->n_row > PM_EXPERT_FEW_ROWS);
-  PM_TRY(pm_gpu_boards_check(&g->boards, step->n_row));
+  pm_gpu_boards_write(&g->boards, &g->plan, kind);
+  PM_TRY(pm_gpu_boards_check(&g->boards, kind));
   PM_TRY(choose_pieces(g, r, step));
-  PM_TRY(run_pieces(g, r, step->n_row));
+  PM_TRY(run_pieces(g, r, kind));
   g->counters.steps++;
-  pm_gpu_boards_count(&g->boards, step->n_row, &g->counters);
+  pm_gpu_boards_count(&g->boards, kind, &g->counters);
   return PM_OK;
 }

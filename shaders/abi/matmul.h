@@ -13,6 +13,7 @@ PM_STRUCT(pm_push_matmul) {
   PM_U32 groups_at;  // over groups: where experts_group wrote (pm_push_group)
   PM_U32 list_at;
   PM_U32 n_used;
+  PM_U32 pass;  // over groups: only experts of this pass (board.h)
 };
 
 // Pair = row * n_used + k. groups_at: the number of tiles, then (expert, first, count) of every tile of at most `tile` pairs;

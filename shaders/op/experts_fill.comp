@@ -28,7 +28,7 @@ layout(set = 0, binding = 6, std430) readonly buffer Homes { uvec4 v[]; } homes[
 struct fill { uint home, from, slot, to; };
 
 fill load_fill(uint i) {
-  uint at = p.fills_at + 1 + 4 * i;
+  uint at = p.fills_at + 1 + 4 * (p.first + i);
   return fill(min(scratch_u.v[at], HOMES - 1), scratch_u.v[at + 1], bounded_arena(scratch_u.v[at + 2]), scratch_u.v[at + 3] + p.slot_at);
 }
 
@@ -92,7 +92,7 @@ void copy_rows(uint n_fill) {
 }
 
 void main() {
-  uint n_fill = scratch_u.v[p.fills_at];
+  uint n_listed = scratch_u.v[p.fills_at], n_fill = min(n_listed - min(n_listed, p.first), p.n_fill);
   if (PLAIN)
     copy_plain(n_fill);
   else

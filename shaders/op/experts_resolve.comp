@@ -2,9 +2,9 @@
 // bits, so that the outcome depends on nothing but the ids and the board.
 //
 // Misses: chosen experts without a slot, but with a home, in ascending order. With `few` the warm ones among them take victims (not one
-// whose expert was chosen too) as long as there are some, and all that are left take ring records as long as the board allows. Else the
-// misses of one wave take ring records, and the experts that have slots belong to the first wave. Entries of chosen experts that find no
-// place say NOWHERE.
+// whose expert was chosen too) as long as there are some, and all that are left take ring records as long as the board allows. Else all
+// take ring records, in waves: products are computed in passes, and an entry says in which its expert is where it says. Entries of chosen
+// experts that find no place say NOWHERE.
 
 #include "abi/bring.h"
 
@@ -67,6 +67,9 @@ uvec2 take_victim(uint n) {
   return victim(i);
 }
 
+// Of miss i of a step of many rows.
+uint ring_record(uint i) { return (boards.v[p.board_at + PM_BOARD_HALF] + i / p.wave) % p.n_half * p.wave + i % p.wave; }
+
 void list_fill(uint i, uvec2 home, uvec2 slot) {
   uint at = p.fills_at + 1 + 4 * i;
   scratch_u.v[at] = home.x & ~PM_HOME_WARM;
@@ -79,24 +82,22 @@ void main() {
   choose();
   sort_out();
   uint n_free = n_victim() - below(SPARED, MAX_EXPERTS), n_taken = min(below(WARM, MAX_EXPERTS), n_free);
-  uint n_ring = p.few != 0 ? boards.v[p.board_at + PM_BOARD_N_RING] : p.n_ring;
+  uint n_ring = p.few != 0 ? boards.v[p.board_at + PM_BOARD_N_RING] : MAX_EXPERTS;
   for (uint e = gl_LocalInvocationID.x; e < p.n_expert; e += gl_WorkGroupSize.x) {
     if (!is_in(CHOSEN, e)) continue;
-    uvec2 at = p.first == 0 ? slot_of(e) : uvec2(PM_NOWHERE, 0);
-    uint warmer = below(WARM, e), later = below(MISSES, e) - min(warmer, n_free) - p.first;  // before this one, of its kind
+    uvec2 at = slot_of(e);
+    uint warmer = below(WARM, e), later = below(MISSES, e) - min(warmer, n_free);  // before this one, of its kind
     if (is_in(WARM, e) && warmer < n_free) {
       at = take_victim(warmer);
       list_fill(warmer, home_of(e), at);
-    } else if (is_in(MISSES, e) && later < n_ring) {  // misses of earlier waves wrap around to large numbers
-      at = place(PM_BOARD_RING(p.n_expert, p.max_victim) + 2 * (p.ring_first + later));
+    } else if (is_in(MISSES, e) && later < n_ring) {
+      at = place(PM_BOARD_RING(p.n_expert, p.max_victim) + 2 * (p.few != 0 ? later : ring_record(later)));
       list_fill(n_taken + later, home_of(e), at);
+      if (p.few == 0) at.x |= p.first_pass + later / p.wave << PM_ENTRY_PASS_SHIFT;
     }
     entries.v[p.table_at + e] = at;
     entries.v[p.table_at + p.n_expert + e] = uvec2(at.x, at.y + p.up_at);
     entries.v[p.table_at + 2 * p.n_expert + e] = uvec2(at.x, at.y + p.down_at);
   }
-  if (gl_LocalInvocationID.x == 0) {
-    uint n_late = below(MISSES, MAX_EXPERTS) - n_taken;
-    scratch_u.v[p.fills_at] = n_taken + min(n_late - min(n_late, p.first), n_ring);
-  }
+  if (gl_LocalInvocationID.x == 0) scratch_u.v[p.fills_at] = n_taken + min(below(MISSES, MAX_EXPERTS) - n_taken, n_ring);
 }

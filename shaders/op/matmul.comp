@@ -54,7 +54,7 @@ void main() {
   if (GROUPED) {
     if (gl_WorkGroupID.y >= scratch_u.v[p.groups_at]) return;
     uint tile = p.groups_at + 1 + 3 * gl_WorkGroupID.y, expert = scratch_u.v[tile];
-    if (is_nowhere(p.w.at + expert)) return;  // of another wave
+    if (entry_pass(p.w.at + expert) != p.pass) return;
     first = scratch_u.v[tile + 1];
     count = scratch_u.v[tile + 2];
     w = expert_matrix(p.w.at + expert);

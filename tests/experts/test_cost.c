@@ -144,6 +144,25 @@ static void test_prompt(void **state) {
     }
 }
 
+// From how many rows on waiting for the router, a layer's attention long, costs more than bringing experts that nobody chose: the share of
+// those, (1 - n_used / n_expert)^rows, has to fall below a few percent.
+static void test_ahead(void **state) {
+  (void)state;
+  static const struct {
+    int shape;
+    double bits, link, resident;
+    uint32_t rows;
+  } cases[] = {{LITE, 4.5, 25, 0, 64},     {LITE, 4.5, 25, 0.5, 32}, {LITE, 4.5, 13, 0, 64}, {QWEN_35B, 4.5, 25, 0, 128},
+               {GPT_OSS, 4.5, 13, 0, 256}, {V3, 2.3, 25, 0, 128},    {V3, 4.5, 13, 0, 256}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    pm_machine x = pm_machine_typical();
+    x.link_rate = cases[i].link * 1e9;
+    pm_cost_model m = make_model(cases[i].shape, cases[i].bits);
+    assert_int_equal(pm_cost_ahead_rows(&x, &m, cases[i].resident, 2048), cases[i].rows);
+    assert_int_equal(pm_cost_ahead_rows(&x, &m, cases[i].resident, cases[i].rows - 1), 0);
+  }
+}
+
 // At 75 GB/s of memory and 6 of the disk, the disk is what limits once more than 8 % of the choices come from there.
 static void test_disk(void **state) {
   (void)state;
@@ -218,8 +237,8 @@ static void test_published(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bytes), cmocka_unit_test(test_decode), cmocka_unit_test(test_choice),    cmocka_unit_test(test_prompt),
-      cmocka_unit_test(test_disk),  cmocka_unit_test(test_hit),    cmocka_unit_test(test_published),
+      cmocka_unit_test(test_bytes), cmocka_unit_test(test_decode), cmocka_unit_test(test_choice), cmocka_unit_test(test_prompt),
+      cmocka_unit_test(test_ahead), cmocka_unit_test(test_disk),   cmocka_unit_test(test_hit),    cmocka_unit_test(test_published),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

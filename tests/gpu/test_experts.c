@@ -49,6 +49,8 @@ typedef struct world {
   int fail_after;  // calls; 0: never
   uint32_t n_need, n_answer;
   bool late_homes;  // `need` gives the chosen experts their homes
+  uint64_t n_sent;  // experts that `send` heard of
+  bool unchecked;   // without the validation layer, under which every dispatch has a barrier
 } world;
 
 static void *array(size_t n, size_t size) {
@@ -82,6 +84,13 @@ static pm_status need(void *user, uint32_t table, const int32_t *ids, uint32_t n
   for (uint32_t i = 0; i < n_id && w->late_homes; i++) b->home[ids[i]] = home_of(w, table, (uint32_t)ids[i]), b->dirty = true;
   if (w->delay > 0) *ready = pm_clock_seconds() + w->delay;
   return count_call(w);
+}
+
+static double send_wave(void *user, uint32_t table, uint32_t n) {
+  world *w = user;
+  assert_true(table < w->program.n_table && n > 0);
+  w->n_sent += n;
+  return pm_clock_seconds() + w->delay;
 }
 
 static pm_status answer(void *user, const pm_expert_ask *ask) {
@@ -189,10 +198,12 @@ static pm_status step(world *w, uint32_t n_row) {
 
 // What the floor above does after a step: the same rule, from the choices alone. Returns the fills.
 static uint64_t mirror(world *w, uint32_t n_row, uint32_t n_victim) {
-  uint64_t fills = 0;
+  bool ahead = w->plan.ahead_rows && n_row > PM_EXPERT_FEW_ROWS;
+  uint64_t fills = 0, slotless = 0;
   for (uint32_t t = 0; t < w->program.n_table; t++) {
     pm_expert_board *b = &w->plan.boards[t];
     uint32_t n_expert = table_of(w, t)->n_expert;
+    for (uint32_t e = 0; e < n_expert; e++) slotless += b->slot[e] == PM_EXPERT_NOWHERE;
     uint32_t n = pm_expert_resolve(b, n_expert, w->backend->ops->chosen(w->backend, t), n_row * n_used_of(w), n_row > PM_EXPERT_FEW_ROWS,
                                    w->places);
     for (uint32_t i = 0; i < n; i++) {
@@ -204,7 +215,7 @@ static uint64_t mirror(world *w, uint32_t n_row, uint32_t n_victim) {
     }
     choose_victims(w, t, n_victim);
   }
-  return fills;
+  return ahead ? slotless : fills;
 }
 
 // A prompt in one step, a step of a few rows, and some tokens.
@@ -234,7 +245,7 @@ static double difference(const world *w) {
 static bool is_same(const world *w) { return !memcmp(w->got, w->expected, N_STEP * pm_tensor_row_bytes(w->program.logits)); }
 
 static void load(world *w) {
-  pm_gpu_desc desc = {.device = device_name, .validate = testbed_validates()};
+  pm_gpu_desc desc = {.device = device_name, .validate = testbed_validates() && !w->unchecked};
   OK(pm_gpu_create(&desc, &w->backend));
   OK(w->backend->ops->load(w->backend, &w->program, w->plan.boards ? &w->plan : NULL, NULL, NULL));
 }
@@ -365,6 +376,124 @@ static void a_failing_host_ends_the_step(void **state) {
     run_script(w, w->got, 0);
     assert_true(difference(w) <= 1e-10);
   }
+}
+
+// ---- what barriers leave free ----
+
+static bool is_taken(const pm_gpu *g, const pm_gpu_piece *p, pm_gpu_boards_step kind) {
+  uint32_t n_wave = p->when ? pm_gpu_boards_waves(&g->boards, p->table, pm_gpu_boards_misses(&g->boards, p->table, kind)) : 0;
+  if (p->when == PM_GPU_LAST) return p->wave + 1 == (n_wave ? n_wave : 1);
+  return p->when == PM_GPU_ALWAYS || (p->when == PM_GPU_WAVE && p->wave < n_wave);
+}
+
+static void reverse(pm_gpu_piece *p, uint32_t n) {
+  for (uint32_t i = 0; i < n / 2; i++) {
+    pm_gpu_piece kept = p[i];
+    p[i] = p[n - 1 - i], p[n - 1 - i] = kept;
+  }
+}
+
+// A step of many rows, a piece per dispatch: what lies between two barriers runs backwards.
+static void step_backwards(world *w) {
+  pm_gpu *g = (pm_gpu *)w->backend;
+  pm_gpu_recording *r;
+  OK(pm_gpu_recording_get(g, MAX_ROW, 1, &r));
+  pm_gpu_boards_step kind = {MAX_ROW, r->ahead};
+  pm_gpu_boards_write(&g->boards, &g->plan, kind);
+  uint32_t n = r->n_piece, taken = 0, first = 0, n_barrier = 0;
+  pm_gpu_piece *all = array(n, sizeof *all);
+  memcpy(all, r->pieces, n * sizeof *all);
+  for (uint32_t i = 0; i < n; i++) {
+    if (!is_taken(g, &all[i], kind)) continue;
+    r->pieces[taken] = all[i];
+    r->pieces[taken++].when = PM_GPU_ALWAYS;
+  }
+  for (uint32_t i = 1; i <= taken; i++) {
+    if (i < taken && !r->pieces[i].n_barrier) continue;
+    reverse(r->pieces + first, i - first);
+    n_barrier++;
+    first = i;
+  }
+  print_message("# %s: %u pieces, %u barriers\n", r->ahead ? "ahead" : "after the router", taken, n_barrier);
+  assert_true(n_barrier < taken);
+  r->n_piece = taken;
+  w->pos = 0;
+  OK(step(w, MAX_ROW));
+  assert_memory_equal(w->backend->ops->logits(w->backend), w->expected, pm_tensor_row_bytes(w->program.logits));
+  memcpy(r->pieces, all, n * sizeof *all);
+  r->n_piece = n;
+  pm_free(all);
+}
+
+static void check_backwards(world *w) {
+  static const uint32_t percents[] = {90, 70, 50, 25, 0};
+  for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
+    set_boards(w, percents[i], 0, false);
+    if (percents[i] == 70)
+      for (uint32_t e = 0; e < table_of(w, 1)->n_expert; e++) w->plan.boards[1].slot[e] = home_of(w, 1, e);
+    fill(w);
+    step_backwards(w);
+  }
+}
+
+// With another backend of the same plan, in which steps of many rows bring whole tables before their turn (ahead), or the host says when
+// waves of experts may be used (paced).
+static void with_backend(world *w, bool ahead, bool paced, void (*check)(world *w)) {
+  pm_backend *kept = w->backend;
+  w->plan.ahead_rows = ahead, w->plan.host.send = paced ? send_wave : NULL;
+  load(w);
+  if (w->unchecked) {  // a piece for each dispatch
+    pm_gpu *g = (pm_gpu *)w->backend;
+    g->piece_cost = 0;
+    for (uint32_t i = 0; i < PM_GPU_BUCKETS; i++) pm_gpu_recording_finish(&g->device, &g->recordings[0][i]);
+  }
+  check(w);
+  w->backend->ops->destroy(w->backend);
+  w->backend = kept;
+  w->plan.ahead_rows = 0, w->plan.host.send = NULL;
+}
+
+static void check_prompts(world *w) {
+  static const uint32_t percents[] = {100, 70, 25};
+  for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
+    set_boards(w, percents[i], 1, false);
+    if (percents[i] == 70)  // a table that needs none between two that do
+      for (uint32_t e = 0; e < table_of(w, 1)->n_expert; e++) w->plan.boards[1].slot[e] = home_of(w, 1, e);
+    fill(w);
+    w->pos = 0;
+    OK(step(w, MAX_ROW));
+    assert_memory_equal(w->backend->ops->logits(w->backend), w->expected, pm_tensor_row_bytes(w->program.logits));
+  }
+}
+
+// One step of many rows, all of whose experts come in waves of half a ring; each is sent once, when there is room, and waited for.
+static void check_pace(world *w) {
+  set_boards(w, 0, 0, false);
+  fill(w);
+  w->delay = 0.02;
+  w->n_sent = 0;
+  uint64_t fills = w->backend->ops->counters(w->backend).fills;
+  double begin = pm_clock_seconds();
+  w->pos = 0;
+  OK(step(w, MAX_ROW));
+  assert_true(pm_clock_seconds() - begin >= w->delay * w->program.n_table);
+  assert_int_equal(w->n_sent, w->backend->ops->counters(w->backend).fills - fills);
+  assert_int_equal(w->n_sent, mirror(w, MAX_ROW, 0));
+  w->delay = 0;
+  check_prompts(w);
+}
+
+static void waves_arrive_when_the_host_says(void **state) {
+  with_backend(*state, false, true, check_pace);
+  with_backend(*state, true, true, check_pace);
+}
+
+static void barriers_are_enough(void **state) {
+  world *w = *state;
+  w->unchecked = true;
+  with_backend(w, false, false, check_backwards);
+  with_backend(w, true, false, check_backwards);
+  w->unchecked = false;
 }
 
 // Slots change hands beside the steps: half of each table's experts move to the slots of the other half and back while tokens are made.
@@ -530,6 +659,8 @@ int main(void) {
       cmocka_unit_test(waits_for_experts),
       cmocka_unit_test(computes_while_experts_come),
       cmocka_unit_test(a_failing_host_ends_the_step),
+      cmocka_unit_test(waves_arrive_when_the_host_says),
+      cmocka_unit_test(barriers_are_enough),
       cmocka_unit_test(moves_beside_steps),
       cmocka_unit_test(allocates_nothing),
       cmocka_unit_test(a_step_is_one_submission),

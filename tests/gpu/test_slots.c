@@ -53,7 +53,7 @@ bool __wrap_pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t
 void __wrap_pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave);
 void __wrap_pm_gpu_record_when(pm_gpu_recorder *r, pm_gpu_when when, const pm_expert_table *t, uint32_t wave) {
   (void)r, (void)t, (void)wave;
-  assert_true(when == PM_GPU_WAVE || when == PM_GPU_ALWAYS);  // every piece is run here, so nothing is to be done
+  assert_true(when == PM_GPU_WAVE || when == PM_GPU_ALWAYS);  // every piece is run here, in order: nothing is to be done
 }
 
 void __real_pm_gpu_op_experts_glu(pm_gpu_recorder *r, const pm_op *op);
@@ -98,6 +98,7 @@ typedef struct rig {
 } rig;
 
 static rig *current;
+static uint32_t first_half;  // of the ring, in which waves begin
 
 static uint32_t n_record(const rig *g) { return g->s.n_slot + g->s.n_ring; }
 
@@ -219,20 +220,28 @@ static void expect_in_slot(const rig *g, uint32_t slot, uint32_t e) {
   }
 }
 
+// Waves in which a step of many rows may need the ring of a shape.
+static uint32_t count_waves(const shape *s) {
+  uint32_t wave = s->n_ring > 1 ? s->n_ring / 2 : s->n_ring, most = s->n_row * s->n_used;
+  if (most > s->n_expert) most = s->n_expert;
+  return (most + wave - 1) / wave;
+}
+
 // instead: records what stands for the two ops, or NULL.
-static rig *make_rig(const shape *s, uint32_t n_wave, bool few, record_fn *instead) {
+static rig *make_rig(const shape *s, bool few, record_fn *instead) {
   rig *g = current = pm_alloc_zero(1, sizeof *g);
   assert_non_null(g);
   g->s = *s;
   describe(g);
   for (int i = 0; i < 4; i++) g->hazards[i].role = PM_ROLE_SCRATCH;
+  uint32_t n_half = s->n_ring > 1 ? 2 : 1;
   board = (pm_gpu_board){.max_victim = s->max_victim,
-                         .max_ring = s->n_ring,
                          .answer_at = answer_word(g),
-                         .n_wave = n_wave,
-                         .n_ring = s->n_ring,
+                         .wave = s->n_ring / n_half,
+                         .n_half = n_half,
+                         .n_wave = few ? 0 : count_waves(s),
                          .few = few,
-                         .slots = g->hazards,
+                         .slots = few ? g->hazards : NULL,
                          .entries = &g->hazards[3]};
   record_instead = instead;
   pm_op ops[2] = {g->glu, g->down};
@@ -288,7 +297,7 @@ static void put_place(uint32_t *words, bool is, pm_gpu_entry e, uint32_t bits) {
 static void write_board(const rig *g) {
   const pm_expert_board *b = &g->board;
   uint32_t *words = (uint32_t *)(void *)g->host.mapped, n = g->s.n_expert;
-  words[PM_BOARD_N_VICTIM] = b->n_victim, words[PM_BOARD_N_RING] = b->n_ring;
+  words[PM_BOARD_N_VICTIM] = b->n_victim, words[PM_BOARD_N_RING] = b->n_ring, words[PM_BOARD_HALF] = first_half;
   for (uint32_t e = 0; e < n; e++) {
     put_place(words + PM_BOARD_PLACES + 2 * e, b->slot[e] != PM_EXPERT_NOWHERE, slot_entry(g, b->slot[e]), 0);
     put_place(words + PM_BOARD_HOMES(n) + 2 * e, b->home[e] != PM_EXPERT_NOWHERE, record_entry(b->home[e], g->home_bytes),
@@ -312,12 +321,13 @@ static void run(const rig *g, uint32_t n_row) {
   OK(pm_gpu_wait(&device, device.ticket));
 }
 
-static void check_entry(const rig *g, uint32_t e, bool is, uint32_t slot) {
+static void check_entry(const rig *g, uint32_t e, bool is, uint32_t slot, uint32_t pass) {
   const pm_gpu_entry *entries = (const pm_gpu_entry *)(const void *)g->tables.mapped;
   for (uint32_t m = 0; m < 3; m++) {
     const pm_gpu_entry *found = &entries[m * g->s.n_expert + e];
     pm_gpu_entry wanted = slot_entry(g, slot);
     wanted.unit += (uint32_t)(pm_gpu_slot_at(g->table, (int)m) / 16);
+    wanted.arena |= pass << PM_ENTRY_PASS_SHIFT;
     if (is ? memcmp(found, &wanted, sizeof wanted) != 0 : found->arena != PM_NOWHERE)
       fail_msg("expert %u, matrix %u: entry (%x, %x), wanted %s slot %u", e, m, found->arena, found->unit, is ? "" : "not", slot);
   }
@@ -331,15 +341,20 @@ static void check_slots(const rig *g) {
   }
 }
 
-// The rule's places; entries and slots as it wants them after waves 0 .. wave of misses, n_ring each (a step of few rows has one).
+// Of miss i of a step of many rows.
+static uint32_t ring_slot(const rig *g, uint32_t i) {
+  return g->s.n_slot + (first_half + i / board.wave) % board.n_half * board.wave + i % board.wave;
+}
+
+// The rule's places; entries as it wants them, and slots after waves 0 .. wave of misses (a step of few rows has one).
 static uint32_t check_places(rig *g, uint32_t n_row, bool few, uint32_t wave, pm_expert_place places[512]) {
-  uint32_t n = pm_expert_resolve(&g->board, g->s.n_expert, g->chosen, n_row * g->s.n_used, !few, places), n_ring = g->s.n_ring;
+  uint32_t n = pm_expert_resolve(&g->board, g->s.n_expert, g->chosen, n_row * g->s.n_used, !few, places);
   for (uint32_t i = 0; i < n; i++) {
     const pm_expert_place *p = &places[i];
     bool ring = p->fate == PM_EXPERT_RING, victim = p->fate == PM_EXPERT_VICTIM;
-    uint32_t slot = ring ? g->s.n_slot + p->index % n_ring : p->index;
-    check_entry(g, p->expert, ring ? p->index / n_ring == wave : victim || (p->fate == PM_EXPERT_HIT && wave == 0), slot);
-    if (victim || (ring && p->index / n_ring <= wave)) expect_in_slot(g, slot, p->expert);
+    uint32_t slot = !ring ? p->index : few ? g->s.n_slot + p->index : ring_slot(g, p->index);
+    check_entry(g, p->expert, ring || victim || p->fate == PM_EXPERT_HIT, slot, ring && !few ? 1 + p->index / board.wave : 0);
+    if (victim || (ring && (few || p->index / board.wave <= wave))) expect_in_slot(g, slot, p->expert);
   }
   check_slots(g);
   return n;
@@ -384,7 +399,17 @@ static void draw_board(rig *g, uint32_t slots, uint32_t homes, uint32_t warm) {
 
 // ---- resolve ----
 
-static void bring_chosen(pm_gpu_recorder *r) { pm_gpu_record_bring(r, &(pm_gpu_bring){current->table, &current->glu.experts_glu.ids, 0}); }
+static void bring_waves(pm_gpu_recorder *r, uint32_t n) {
+  const pm_view *ids = &current->glu.experts_glu.ids;
+  pm_gpu_record_resolve(r, current->table, ids);
+  for (uint32_t w = 0; w < n; w++) {
+    pm_gpu_record_fence(r);
+    pm_gpu_record_fill(r, current->table, ids->n, w, 0, 2);
+    pm_gpu_record_fill(r, current->table, ids->n, w, 2, 3);
+  }
+}
+
+static void bring_chosen(pm_gpu_recorder *r) { bring_waves(r, 1); }
 
 #define TINY \
   {PM_TYPE_F32, 32, 4}, {PM_TYPE_F32, 32, 4}, { PM_TYPE_F32, 4, 3 }
@@ -398,7 +423,7 @@ static void few_rows(void **state) {
   static const uint32_t chances[][3] = {{4, 6, 4}, {4, 8, 0}, {0, 8, 8}, {7, 8, 8}, {2, 0, 4}, {0, 0, 0}, {1, 7, 6}};
   uint32_t n_fate[PM_EXPERT_FATES] = {0};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    rig *g = make_rig(&shapes[i], 1, true, bring_chosen);
+    rig *g = make_rig(&shapes[i], true, bring_chosen);
     for (uint32_t k = 0; k < 3 * sizeof chances / sizeof *chances; k++) {
       const uint32_t *chance = chances[k % 7];
       uint32_t n_row = 1 + below(g->s.n_row);
@@ -417,7 +442,7 @@ static void few_rows(void **state) {
 // A victim whose expert was chosen keeps it.
 static void spares_hits(void **state) {
   (void)state;
-  rig *g = make_rig(&(shape){TINY, 8, 4, 1, 4, 1, 4}, 1, true, bring_chosen);
+  rig *g = make_rig(&(shape){TINY, 8, 4, 1, 4, 1, 4}, true, bring_chosen);
   for (uint32_t e = 0; e < 8; e++) g->board.slot[e] = e < 3 ? e : PM_EXPERT_NOWHERE, g->board.home[e] = e, g->board.warm[e] = true;
   for (uint32_t e = 0; e < 3; e++) expect_in_slot(g, e, e);
   const uint32_t victims[] = {1, 0, 2, 3};
@@ -426,33 +451,32 @@ static void spares_hits(void **state) {
   memcpy(g->chosen, ids, sizeof ids);
   g->board.n_victim = 4, g->board.n_ring = 1;
   run(g, 1);
-  check_entry(g, 0, true, 0);
-  check_entry(g, 1, true, 1);
-  check_entry(g, 4, true, 2);
-  check_entry(g, 7, true, 3);
+  check_entry(g, 0, true, 0, 0);
+  check_entry(g, 1, true, 1, 0);
+  check_entry(g, 4, true, 2, 0);
+  check_entry(g, 7, true, 3, 0);
   pm_expert_place places[512];
   check_places(g, 1, true, 0, places);
   g->board.n_victim = 3;
   run(g, 1);
-  check_entry(g, 7, true, 4);  // the ring
+  check_entry(g, 7, true, 4, 0);  // the ring
   free_rig(g);
 }
 
 static uint32_t last_wave;
 
-static void bring_waves(pm_gpu_recorder *r) {
-  for (uint32_t w = 0; w <= last_wave; w++) pm_gpu_record_bring(r, &(pm_gpu_bring){current->table, &current->glu.experts_glu.ids, w});
-}
+static void bring_to_last(pm_gpu_recorder *r) { bring_waves(r, last_wave + 1); }
 
 static void many_rows(void **state) {
   (void)state;
   static const shape shapes[] = {{TINY, 33, 4, 24, 9, 7, 4}, {TINY, 512, 8, 100, 60, 64, 8}, {TINY, 5, 2, 9, 0, 1, 2}};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (last_wave = 0; last_wave < 3; last_wave++) {
-      rig *g = make_rig(&shapes[i], 3, false, bring_waves);
+      rig *g = make_rig(&shapes[i], false, bring_to_last);
       for (uint32_t k = 0; k < 6; k++) {
         uint32_t n_row = g->s.n_row - below(3);
         draw_board(g, 2 + k, 8, 4);
+        first_half = k % 2;
         for (uint32_t e = 0; e < g->s.n_expert; e++) g->board.home[e] = e;
         choose(g, n_row);
         run(g, n_row);
@@ -463,28 +487,30 @@ static void many_rows(void **state) {
     }
 }
 
-// Ahead of a layer's turn: every expert without a slot, in the second half of a ring.
+// Ahead of a layer's turn: every expert without a slot, whatever was chosen.
 static void bring_all(pm_gpu_recorder *r) {
-  board.ring_first = 5, board.n_ring = current->s.n_ring - 5;
-  pm_gpu_record_bring(r, &(pm_gpu_bring){current->table, NULL, 0});
   board.ahead = true;
-  pm_gpu_record_bring(r, &(pm_gpu_bring){current->table, &current->glu.experts_glu.ids, 0});  // nothing
+  pm_gpu_record_resolve(r, current->table, NULL);
+  for (uint32_t w = 0; w < 2; w++) pm_gpu_record_fill(r, current->table, 0, w, 0, 3);
 }
 
 static void everything_ahead(void **state) {
   (void)state;
-  rig *g = make_rig(&(shape){TINY, 40, 4, 2, 11, 45, 4}, 1, false, bring_all);
+  rig *g = make_rig(&(shape){TINY, 40, 4, 12, 11, 45, 4}, false, bring_all);
   for (uint32_t k = 0; k < 8; k++) {
     draw_board(g, k, 8, 4);
-    choose(g, 2);
-    run(g, 2);
-    for (uint32_t e = 0, next = g->s.n_slot + 5; e < 40; e++) {
+    choose(g, 12);
+    first_half = k % 2;
+    run(g, 12);
+    for (uint32_t e = 0, miss = 0; e < 40; e++) {
       bool hit = g->board.slot[e] != PM_EXPERT_NOWHERE;
-      if (!hit) expect_in_slot(g, next, e);
-      check_entry(g, e, true, hit ? g->board.slot[e] : next++);
+      if (!hit) expect_in_slot(g, ring_slot(g, miss), e);
+      check_entry(g, e, true, hit ? g->board.slot[e] : ring_slot(g, miss), hit ? 0 : miss / board.wave);
+      miss += !hit;
     }
     check_slots(g);
   }
+  first_half = 0;
   free_rig(g);
 }
 
@@ -492,7 +518,7 @@ static void everything_ahead(void **state) {
 
 // Three misses, nothing else.
 static void check_fill(const shape *s) {
-  rig *g = make_rig(s, 1, true, bring_chosen);
+  rig *g = make_rig(s, true, bring_chosen);
   draw_board(g, 0, 8, 0);
   g->board.n_ring = s->n_ring;
   choose(g, 1);
@@ -582,7 +608,7 @@ static void without_the_hosts(void **state) {
       {{PM_TYPE_Q5_0, 64, 32}, {PM_TYPE_Q8_0, 64, 32}, {PM_TYPE_F16, 32, 20}, 9, 5, 1, 3, 2, 4},
   };
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    rig *g = make_rig(&shapes[i], 1, true, NULL);
+    rig *g = make_rig(&shapes[i], true, NULL);
     uint32_t n_row = g->s.n_row, n_host = 0;
     for (uint32_t k = 0; k < 6; k++) {
       float before[3 * 68];
@@ -612,16 +638,16 @@ static void same_in_waves(void **state) {
     static float wanted[N_ROW * N_OUT], before[N_ROW * N_OUT];
     const bool without[N_EXPERT] = {false};
     pm_rng start = rng;
-    for (uint32_t ring = N_EXPERT; ring > 0; ring = ring == N_EXPERT ? 5 : ring / 2) {
+    for (uint32_t ring = 2 * N_EXPERT; ring > 0; ring = ring == 2 * N_EXPERT ? 10 : ring / 2) {
       rng = start;
-      rig *g = make_rig(&(shape){{PM_TYPE_Q4_K, 256, 256}, up_types[t], {PM_TYPE_Q6_K, 256, N_OUT}, N_EXPERT, 3, N_ROW, 4, ring, 3},
-                        (N_EXPERT + ring - 1) / ring, false, NULL);
+      rig *g = make_rig(&(shape){{PM_TYPE_Q4_K, 256, 256}, up_types[t], {PM_TYPE_Q6_K, 256, N_OUT}, N_EXPERT, 3, N_ROW, 4, ring, 3}, false,
+                        NULL);
       choose(g, N_ROW);
       draw_values(g);
-      draw_board(g, ring == N_EXPERT ? 0 : 3, 8, 8);
+      draw_board(g, ring == 2 * N_EXPERT ? 0 : 3, 8, 8);
       memcpy(before, values(g, g->y), sizeof before);
       run(g, N_ROW);
-      if (ring == N_EXPERT) {
+      if (ring == 2 * N_EXPERT) {
         check_products(g, N_ROW, without, before);
         memcpy(wanted, values(g, g->y), sizeof wanted);
       }
@@ -637,7 +663,7 @@ static void join(pm_gpu_recorder *r) { pm_gpu_record_join(r, current->table, &cu
 
 static void adds_the_answer(void **state) {
   (void)state;
-  rig *g = make_rig(&(shape){{PM_TYPE_F32, 32, 4}, {PM_TYPE_F32, 32, 4}, {PM_TYPE_F32, 4, 131}, 5, 2, 4, 1, 1, 2}, 1, true, join);
+  rig *g = make_rig(&(shape){{PM_TYPE_F32, 32, 4}, {PM_TYPE_F32, 32, 4}, {PM_TYPE_F32, 4, 131}, 5, 2, 4, 1, 1, 2}, true, join);
   draw_board(g, 0, 0, 0);
   choose(g, 3);
   draw_values(g);
