@@ -97,8 +97,12 @@ static pm_status prepare_message(request *r, size_t i, pm_value m) {
   if (text.kind == PM_LIST) PM_TRY(join_parts(r, i, text.list, &text));
   if (text.kind != PM_STRING && text.kind != PM_NONE)
     PM_FAIL(PM_ERR_ARGUMENT, "message %zu: its content is a %s, expected a string", i, pm_value_type(text));
+  if (calls ? calls->list->n == 0 : pm_dict_find_text(m.dict, "tool_calls") != NULL) {  // none, which is what templates ask for
+    PM_TRY(set(r, m, "tool_calls", pm_value_none()));
+    calls = NULL;
+  }
   r->tools |= pm_span_is(role->text, "tool") || calls;
-  if (calls && calls->list->n) {  // those alone: what says so in templates is a content of none
+  if (calls) {  // those alone: what says so in templates is a content of none
     if (text.kind == PM_STRING && text.text.n == 0) text = pm_value_none();
     for (size_t k = 0; k < calls->list->n; k++) PM_TRY(prepare_call(r, i, calls->list->items[k]));
   } else if (text.kind == PM_NONE) {

@@ -76,6 +76,9 @@ static void test_requests(void **state) {
        "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"The "
        "\"}],\"continue_final_message\":true}",
        "<user>u</user><assistant>The"},
+      {"{{ messages[0].tool_calls is none }}{{ messages[1].tool_calls is none }}{{ messages[2].tool_calls is defined }}",
+       "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[]},{\"role\":\"assistant\",\"tool_calls\":null},{\"role\":\"user\"}]}",
+       "TrueTrueFalse"},
       {"{{ raise_exception('no system') }}", "{\"messages\":[{\"role\":\"user\"}]}", NULL},
       {"", "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"}]}", "[B]<｜User｜>u<｜Assistant｜>"},
       {"", "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"}],\"tools\":[{}]}", NULL},
@@ -100,6 +103,50 @@ static void test_requests(void **state) {
       if (status) fail_msg("request %zu: %s", i, pm_fail_message());
       assert_string_equal(out, cases[i].expected);
     }
+    close_chat(&c);
+  }
+}
+
+// Templates in the manner of DeepSeek's releases render as the formats do that are recognised from them.
+#define SYSTEM_FIRST                                                                                                       \
+  "{% set ns = namespace(system='', user=false) %}{% for m in messages if m.role == 'system' %}"                           \
+  "{% set ns.system = ns.system ~ ('' if loop.first else '\n\n') ~ m.content %}{% endfor %}{{ bos_token }}{{ ns.system }}" \
+  "{% for m in messages %}{% if m['role'] == 'user' %}{% set ns.user = true %}{{ '<｜User｜>' + m['content'] }}{% endif %}"
+#define END "<｜end▁of▁sentence｜>"
+
+static void test_formats_equal_templates(void **state) {
+  (void)state;
+  static const char *const templates[][2] = {
+      {"deepseek-v3",
+       SYSTEM_FIRST "{% if m['role'] == 'assistant' %}{{ '<｜Assistant｜>' + m['content'] + '" END "' }}{% endif %}{% endfor %}"
+                    "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}"},
+      {"deepseek-r1", SYSTEM_FIRST "{% if m['role'] == 'assistant' %}{% set content = m['content'] %}{% if '</think>' in content %}"
+                                   "{% set content = content.split('</think>')[-1] %}{% endif %}{{ '<｜Assistant｜>' + content + '" END
+                                   "' }}{% endif %}{% endfor %}"
+                                   "{% if add_generation_prompt %}{{'<｜Assistant｜><think>\\n'}}{% endif %}"},
+      {"deepseek-v3.1", SYSTEM_FIRST
+       "{% if m['role'] == 'assistant' %}{% if ns.user %}{{ '<｜Assistant｜></think>' }}{% endif %}{% set ns.user = false %}"
+       "{% set content = m['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>', 1)[1] %}{% endif %}"
+       "{{ content + '" END "' }}{% endif %}{% endfor %}"
+       "{% if add_generation_prompt and ns.user %}{{ '<｜Assistant｜>' }}{{ '<think>' if thinking else '</think>' }}{% endif %}"},
+  };
+  static const pm_message talk[] = {{"system", "S"}, {"user", " u\n"},  {"assistant", "<think>t</think>x</think>\n\na"},
+                                    {"user", "再"},  {"assistant", ""}, {"assistant", "b"},
+                                    {"system", "T"}, {"user", "v"}};
+  for (size_t i = 0; i < COUNT(templates); i++) {
+    pm_chat c;
+    open_chat(&c, templates[i][1]);
+    assert_non_null(c.format);
+    assert_string_equal(pm_chat_format_name(c.format), templates[i][0]);
+    for (size_t from = 0; from < COUNT(talk); from++)
+      for (size_t n_message = 1; from + n_message <= COUNT(talk); n_message++)
+        for (int how = 0; how < 4; how++) {
+          char by_template[1024], by_format[1024];
+          size_t n = sizeof by_template, m = sizeof by_format;
+          assert_int_equal(pm_chat_render_messages(&c, talk + from, n_message, how & 1, how & 2, by_template, &n), PM_OK);
+          assert_int_equal(pm_chat_render(c.format, tokenizer, talk + from, n_message, how & 1, how & 2, by_format, &m), PM_OK);
+          assert_string_equal(by_template, by_format);
+        }
     close_chat(&c);
   }
 }
@@ -395,6 +442,7 @@ static void test_whole_answer(void **state) {
 
 int main(void) {
   static const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_formats_equal_templates),
       cmocka_unit_test(test_requests),
       cmocka_unit_test(test_room),
       cmocka_unit_test(test_hostile_templates),
