@@ -285,7 +285,7 @@ static pm_status check_output(const job *j, const char *to, uint64_t bytes) {
       PM_FAIL(PM_ERR_ARGUMENT, "%s is the file to be read; give the new file another name", to);
   uint64_t room = pm_file_room(to);
   if (room && room < bytes)
-    PM_FAIL(PM_ERR_IO, "%s needs %.1f GB, but only %.1f GB are free there", to, (double)bytes * 1e-9, (double)room * 1e-9);
+    PM_FAIL(PM_ERR_IO, "%s needs %.1f MB, but only %.1f MB are free there", to, (double)bytes * 1e-6, (double)room * 1e-6);
   return PM_OK;
 }
 

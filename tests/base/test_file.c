@@ -201,6 +201,19 @@ static void folders(void **state) {
   free(path);
 }
 
+// One file by two names; room where a file is to be.
+static void files_and_their_folders(void **state) {
+  (void)state;
+  const char *a = in_folder("a"), *b = in_folder("b"), *link = in_folder("link");
+  write_file(a, "x", 1), write_file(b, "x", 1);
+  assert_int_equal(symlink(a, link), 0);
+  assert_true(pm_file_same(a, a) && pm_file_same(a, link) && pm_file_same(link, a));
+  assert_false(pm_file_same(a, b) || pm_file_same(a, in_folder("none")) || pm_file_same(in_folder("none"), in_folder("none")));
+  unlink(a), unlink(b), unlink(link);
+  assert_true(pm_file_room(a) > 0 && pm_file_room("a-file-beside") > 0 && pm_file_room("/a-file-at-the-root") > 0);
+  assert_true(pm_file_room(in_folder("none/a")) == 0);
+}
+
 static void machine_memory(void **state) {
   (void)state;
   uint64_t total = pm_memory_total(), available = pm_memory_available();
@@ -223,6 +236,7 @@ int main(void) {
       cmocka_unit_test(reads_and_maps),
       cmocka_unit_test(empty_file),
       cmocka_unit_test(writing_is_all_or_nothing),
+      cmocka_unit_test(files_and_their_folders),
       cmocka_unit_test(writing_fails_cleanly),
       cmocka_unit_test(no_memory_for_a_file),
       cmocka_unit_test(folders),
