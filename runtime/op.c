@@ -220,6 +220,13 @@ void pm_program_append(pm_program *p, pm_op op) {
   p->ops[p->n_op++] = op;
 }
 
+bool pm_program_is_expert(const pm_program *p, const pm_tensor *t) {
+  for (uint32_t i = 0; i < p->n_table; i++)
+    for (int m = 0; m < 3; m++)
+      if (pm_expert_matrix(p->tables[i], m) == t) return true;
+  return false;
+}
+
 static bool same_shape(const pm_tensor *a, const pm_tensor *b) {
   return a->type == b->type && a->ne[0] == b->ne[0] && a->ne[1] == b->ne[1];
 }

@@ -170,6 +170,9 @@ pm_tensor *pm_program_scratch(pm_program *p, const char *name, uint64_t n);
 pm_tensor *pm_program_output(pm_program *p, const char *name, pm_type type, uint64_t n, uint64_t n_row);
 pm_expert_table *pm_program_experts(pm_program *p, const pm_tensor *gate, const pm_tensor *up, const pm_tensor *down);
 
+// Whether the tensor is a matrix of an expert table.
+bool pm_program_is_expert(const pm_program *p, const pm_tensor *t);
+
 // Groups the tables whose experts have the same types and shapes: class_of[i] is the class of table i, classes are numbered in order of
 // their first table. Returns the number of classes.
 uint32_t pm_program_expert_classes(const pm_program *p, uint32_t *class_of);

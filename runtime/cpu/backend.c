@@ -1,4 +1,4 @@
-// The CPU backend: weights stay in the file's mapping, cache and scratch are two zeroed pieces of memory made at load.
+// The CPU backend: weights stay in the mapping of the file (FP8 is packed), cache and scratch are two zeroed pieces of memory made at load.
 #include "backend.h"
 
 #include <stdio.h>
@@ -76,13 +76,6 @@ static uint64_t expert_bytes(const pm_program *p) {
 
 // ---- weights that do not lie in the file as they are computed with ----
 
-static bool is_expert_matrix(const pm_program *p, const pm_tensor *w) {
-  for (uint32_t t = 0; t < p->n_table; t++)
-    for (int m = 0; m < 3; m++)
-      if (pm_expert_matrix(p->tables[t], m) == w) return true;
-  return false;
-}
-
 typedef struct pack_job {
   const pm_tensor *w;
   char *dst;
@@ -106,6 +99,7 @@ static pm_status pack(pm_cpu *c, uint32_t index) {
   else
     pack_share(&job, 0, 1);
   w->host = c->packed[index], w->slab_bytes = pm_tensor_slab_bytes(w);
+  c->use.weights += pm_tensor_bytes(w);
   return PM_OK;
 }
 
@@ -115,7 +109,7 @@ static pm_status pack_weights(pm_cpu *c, pm_program *p, const pm_expert_plan *pl
   PM_NEW(&c->packed, p->n_tensor, "a list of weights");
   for (uint32_t i = 0; i < p->n_tensor; i++) {
     const pm_tensor *t = p->tensors[i];
-    if (t->role == PM_ROLE_WEIGHT && t->slabs && t->slabs->scales && !(homes && is_expert_matrix(p, t))) PM_TRY(pack(c, i));
+    if (t->role == PM_ROLE_WEIGHT && t->slabs && t->slabs->scales && !(homes && pm_program_is_expert(p, t))) PM_TRY(pack(c, i));
   }
   for (uint32_t t = 0; t < p->n_table && !homes; t++)
     for (int m = 0; m < 3; m++)
@@ -136,7 +130,7 @@ static pm_status make_homes(pm_cpu *c, const pm_expert_plan *plan) {
 }
 
 static pm_status take_plan(pm_cpu *c, const pm_program *p, const pm_expert_plan *plan) {
-  c->use.weights_mapped = weight_bytes(p);
+  c->use.weights_mapped = weight_bytes(p) - c->use.weights;
   if (!plan) return PM_OK;
   if (c->plain) PM_FAIL(PM_ERR_UNSUPPORTED, "the reference path takes all experts from the file's mapping");
   c->experts = plan;

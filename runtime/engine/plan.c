@@ -207,12 +207,14 @@ static pm_status place_processor(maker *k) {
   pm_plan *plan = k->plan;
   const pm_backend_needs *n = &k->needs;
   plan->mode = PM_PLAN_CPU;
-  plan->host = (pm_plan_memory){.kv = n->kv, .scratch = n->scratch, .staging = n->staging, .page_cache = n->weights};
-  uint64_t always = pm_plan_total(&plan->host) + n->weights, budget = plan->host_budget, wanted;
+  uint64_t packed = pm_plan_packed(k->d->program, false), packed_experts = pm_plan_packed(k->d->program, true);
+  plan->host = (pm_plan_memory){
+      .weights = packed, .kv = n->kv, .scratch = n->scratch, .staging = n->staging, .page_cache = n->weights - packed};
+  uint64_t always = pm_plan_total(&plan->host) + plan->host.page_cache, budget = plan->host_budget, wanted;
   if (always > budget) return refuse(plan, "what every token uses", always, budget, "a shorter context, or a smaller model");
   plan->fits = true;
   if (k->bytes_all <= budget - always) {
-    plan->host.page_cache += k->bytes_all;
+    plan->host.weights += packed_experts, plan->host.page_cache += k->bytes_all - packed_experts;
     plan->in_homes = (pm_plan_tier){k->n_all, k->bytes_all};
     return PM_OK;
   }
@@ -344,7 +346,7 @@ void pm_plan_finish(pm_plan *plan) {
 void pm_plan_kinds(const pm_plan *plan, const pm_memory_use *use, pm_plan_kind kinds[PM_PLAN_KINDS]) {
   const pm_plan_memory *d = &plan->device, *h = &plan->host;
   const pm_plan_kind all[PM_PLAN_KINDS] = {
-      {"weights", d->weights + (plan->tiered ? 0 : d->slots) + h->page_cache, use->weights + use->weights_mapped},
+      {"weights", d->weights + (plan->tiered ? 0 : d->slots) + h->weights + h->page_cache, use->weights + use->weights_mapped},
       {"cache", d->kv + h->kv, use->kv},
       {"scratch", d->scratch + h->scratch, use->scratch},
       {"staging", d->staging + h->staging, use->staging},

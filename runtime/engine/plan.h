@@ -92,6 +92,8 @@ double pm_plan_error(const pm_plan *plan, const pm_memory_use *use, const char *
 // plan_needs.c: what a program takes on a machine that is not here; class_of as pm_program_expert_classes gives it. `cpu`: without what a
 // graphics card's backend takes beside the program's tensors. Adds to `needs`.
 void pm_plan_guess_needs(const pm_program *p, const uint32_t *class_of, bool cpu, double expert_bits, pm_backend_needs *needs);
+// Bytes of the weights that are packed when they are loaded, memory of the process instead of pages of the file: of experts or of others.
+uint64_t pm_plan_packed(const pm_program *p, bool experts);
 // What a token costs; experts count with so many bits per weight (0 = as they are).
 pm_cost_model pm_plan_cost_model(const pm_program *p, double expert_bits);
 

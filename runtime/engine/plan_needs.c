@@ -6,13 +6,6 @@ enum { ALIGN = 256, STAGING = 16 << 20, SCRATCH_PER_TEMPORARY = 8 };
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
-static bool is_expert(const pm_program *p, const pm_tensor *t) {
-  for (uint32_t i = 0; i < p->n_table; i++)
-    for (int m = 0; m < 3; m++)
-      if (pm_expert_matrix(p->tables[i], m) == t) return true;
-  return false;
-}
-
 static double count_values(const pm_tensor *t) { return (double)t->ne[0] * (double)t->ne[1] * (double)t->ne[2]; }
 
 static double table_values(const pm_expert_table *t) { return count_values(t->gate) + count_values(t->up) + count_values(t->down); }
@@ -26,7 +19,7 @@ void pm_plan_guess_needs(const pm_program *p, const uint32_t *class_of, bool cpu
     const pm_tensor *t = p->tensors[i];
     uint64_t bytes = aligned(pm_tensor_bytes(t));
     switch (t->role) {
-      case PM_ROLE_WEIGHT: needs->weights += is_expert(p, t) ? 0 : bytes; break;
+      case PM_ROLE_WEIGHT: needs->weights += pm_program_is_expert(p, t) ? 0 : bytes; break;
       case PM_ROLE_KV: needs->kv += bytes; break;
       case PM_ROLE_SCRATCH:
       case PM_ROLE_OUTPUT: needs->scratch += bytes; break;
@@ -38,6 +31,15 @@ void pm_plan_guess_needs(const pm_program *p, const uint32_t *class_of, bool cpu
     if (class_of[i] < PM_EXPERT_CLASSES)
       needs->classes[class_of[i]] = (pm_expert_class){.slot_bytes = cpu ? 0 : bytes, .home_bytes = bytes};
   }
+}
+
+uint64_t pm_plan_packed(const pm_program *p, bool experts) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->n_tensor; i++) {
+    const pm_tensor *t = p->tensors[i];
+    if (t->role == PM_ROLE_WEIGHT && t->type == PM_TYPE_FP8 && pm_program_is_expert(p, t) == experts) sum += pm_tensor_bytes(t);
+  }
+  return sum;
 }
 
 // ---- the cost of a token -------------------------------------------------------------------------------------------

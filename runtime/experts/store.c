@@ -199,13 +199,6 @@ static pm_status load_records(pm_store *s, pm_progress_fn *progress, void *user)
   return PM_OK;
 }
 
-static bool is_expert_matrix(const pm_program *p, const pm_tensor *w) {
-  for (uint32_t t = 0; t < p->n_table; t++)
-    for (int m = 0; m < 3; m++)
-      if (pm_expert_matrix(p->tables[t], m) == w) return true;
-  return false;
-}
-
 // The weights that stay in the mapping come in one by one, each in one go. Left to page faults they would bring whatever lies around them:
 // experts, which are read past the page cache.
 static void fetch_others(const pm_store *s) {
@@ -213,7 +206,7 @@ static void fetch_others(const pm_store *s) {
   for (uint32_t i = 0; i < p->n_tensor; i++) {
     const pm_tensor *w = p->tensors[i];
     const pm_file_tensor *t = w->role == PM_ROLE_WEIGHT ? pm_model_file_find_tensor(s->file, w->name) : NULL;
-    if (t && !is_expert_matrix(p, w)) pm_model_file_will_need(s->file, t);
+    if (t && !pm_program_is_expert(p, w)) pm_model_file_will_need(s->file, t);
   }
 }
 

@@ -145,6 +145,8 @@ static void wherever_experts_are(void **state) {
   uint64_t experts = 0;
   for (uint32_t t = 0; t < e->program.n_table; t++) experts += e->program.tables[t]->n_expert * pm_expert_bytes(e->program.tables[t]);
   uint64_t always = pm_plan_total(&e->plan.host) + e->plan.host.page_cache - experts;
+  assert_true(e->plan.host.weights > experts && e->plan.host.page_cache > 0);  // FP8 was packed, the rest is mapped
+  assert_int_equal(e->backend->ops->memory(e->backend).weights, e->plan.host.weights);
   float *expected = converse(e);
   e = open_engine(folder, (pm_engine_desc){.ram_limit = always + experts * 3 / 5});
   assert_true(e->plan.tiered && e->plan.on_disk.n_expert > 0);
