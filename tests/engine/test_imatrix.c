@@ -144,7 +144,7 @@ static void quantize_reads_it(void **state) {
   (void)state;
   uint32_t n_weighted = 0;
   pm_imatrix_result r = measure((pm_imatrix_options){.dataset = "a fable"});
-  pm_quantize_options o = {.mix = "Q2_K", .imatrix = matrix, .row = on_row, .user = &n_weighted};
+  pm_quantize_options o = {.mix = "IQ2_XXS", .imatrix = matrix, .n_thread = 2, .row = on_row, .user = &n_weighted};
   if (pm_quantize(model, made, &o) != PM_OK) fail_msg("%s", pm_fail_message());
   assert_true(n_weighted > 20 && n_weighted <= r.n_entry);
   pm_imatrix_file *m;
