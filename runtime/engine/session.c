@@ -146,8 +146,8 @@ static pm_status check_parts(const pm_part *parts, size_t n_part) {
 
 pm_status pm_session_eval_parts(pm_part *parts, size_t n_part) {
   static const receiver nobody = {0};
-  for (pm_part *p = parts; p < parts + n_part; p++) p->n_done = 0, p->status = PM_OK;
   if (!n_part) return PM_OK;
+  for (pm_part *p = parts; p < parts + n_part; p++) p->n_done = 0, p->status = PM_OK;
   PM_TRY(check_parts(parts, n_part));
   pm_status status = PM_OK, first = PM_OK;
   size_t n_open;

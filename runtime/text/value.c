@@ -84,8 +84,8 @@ pm_status pm_dict_create(pm_heap *h, pm_value *out) {
 
 static pm_entry *find_entry(const pm_dict *d, pm_value key, uint32_t hash) {
   if (!d->index) {
-    for (pm_entry *e = d->entries; e < d->entries + d->n; e++)
-      if (e->hash == hash && pm_value_equal(e->key, key, NULL)) return e;
+    for (size_t i = 0; i < d->n; i++)
+      if (d->entries[i].hash == hash && pm_value_equal(d->entries[i].key, key, NULL)) return &d->entries[i];
     return NULL;
   }
   for (size_t i = hash & (d->n_index - 1); d->index[i]; i = (i + 1) & (d->n_index - 1)) {
