@@ -199,18 +199,24 @@ static uint32_t find_home_arenas(const VkPhysicalDeviceLimits *limits) {
   return n > N_STORAGE_BUFFER ? min32(n - N_STORAGE_BUFFER, PM_GPU_HOME_ARENAS) : 0;
 }
 
+// The narrowest subgroups that there are: what a lane keeps, wider ones need as often again in registers. Intel's compiler has to spill
+// then, and an AMD RDNA has half as many in flight (tests/gpu_stats).
+static uint32_t find_subgroup(const answers *a, const pm_gpu_probe *p) {
+  return p->size_control ? a->size.minSubgroupSize : a->v11.subgroupSize;
+}
+
 static void find_limits(const answers *a, pm_gpu_probe *p) {
   const VkPhysicalDeviceLimits *limits = &a->properties.properties.limits;
+  p->size_control = a->size_features.subgroupSizeControl && a->size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
+  p->full_subgroups = p->size_control && a->size_features.computeFullSubgroups;
   p->traits = (pm_gpu_traits){
-      .subgroup = a->v11.subgroupSize,
+      .subgroup = find_subgroup(a, p),
       .max_invocations = min32(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]),
       .max_shared = limits->maxComputeSharedMemorySize,
       .vendor_id = a->properties.properties.vendorID,
       .home_arenas = find_home_arenas(limits),
       .software = p->info.kind == PM_GPU_SOFTWARE,
   };
-  p->size_control = a->size_features.subgroupSizeControl && a->size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
-  p->full_subgroups = p->size_control && a->size_features.computeFullSubgroups;
   if (p->size_control)
     p->traits.max_invocations = min32(p->traits.max_invocations, p->traits.subgroup * a->size.maxComputeWorkgroupSubgroups);
   p->max_groups = min32(limits->maxComputeWorkGroupCount[0],

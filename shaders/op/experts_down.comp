@@ -18,12 +18,12 @@ void main() {
     uint expert = scratch_u.v[p.ids_at + row * p.ids_row + k];
     if (is_nowhere(p.w.at + expert)) continue;
     matrix down = expert_matrix(p.w.at + expert);
-    uint at[OUTS], x_at[ROWS];
-    [[unroll]] for (uint o = 0; o < OUTS; o++) at[o] = down.at + min(out_first + o, p.w.n_out - 1) * p.w.row;
+    uint rows[OUTS], x_at[ROWS];
+    [[unroll]] for (uint o = 0; o < OUTS; o++) rows[o] = min(out_first + o, p.w.n_out - 1) * p.w.row;
     [[unroll]] for (uint n = 0; n < ROWS; n++) x_at[n] = p.x.at + row * p.x.row + k * p.x.batch;
     sums acc;
     [[unroll]] for (uint i = 0; i < N_ACC; i++) acc.v[i] = 0.0;
-    dot_rows(acc, down.arena, at, x_at, p.w.n_unit, p.w.n_in, lane);
+    dot_rows(acc, down, rows, x_at, p.w.n_unit, p.w.n_in, lane);
     float weight = scratch.v[p.weights_at + row * p.weights_row + k];
     [[unroll]] for (uint i = 0; i < N_ACC; i++) total.v[i] += weight * acc.v[i];
   }

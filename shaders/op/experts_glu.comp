@@ -17,20 +17,16 @@ void main() {
   matrix gate = expert_matrix(p.w.at + expert), other = expert_matrix(p.up_at + expert);
   uint lane = invocation() % LANES;
   uint out_first = (gl_WorkGroupID.x * (gl_WorkGroupSize.x / LANES) + invocation() / LANES) * OUTS;
-  uint at[OUTS], up_at[OUTS], x_at[ROWS];
-  [[unroll]] for (uint o = 0; o < OUTS; o++) {
-    uint offset = min(out_first + o, p.w.n_out - 1) * p.w.row;
-    at[o] = gate.at + offset;
-    up_at[o] = other.at + offset;
-  }
+  uint rows[OUTS], x_at[ROWS];
+  [[unroll]] for (uint o = 0; o < OUTS; o++) rows[o] = min(out_first + o, p.w.n_out - 1) * p.w.row;
   [[unroll]] for (uint n = 0; n < ROWS; n++) x_at[n] = p.x.at + row * p.x.row;
 
   sums acc, up;
   [[unroll]] for (uint i = 0; i < N_ACC; i++) acc.v[i] = up.v[i] = 0.0;
-  dot_rows(acc, gate.arena, at, x_at, p.w.n_unit, p.w.n_in, lane);
+  dot_rows(acc, gate, rows, x_at, p.w.n_unit, p.w.n_in, lane);
   sum_lanes(acc);
   if (GATED) {
-    dot_rows(up, other.arena, up_at, x_at, p.w.n_unit, p.w.n_in, lane);
+    dot_rows(up, other, rows, x_at, p.w.n_unit, p.w.n_in, lane);
     sum_lanes(up);
   }
   if (lane != 0) return;

@@ -16,20 +16,16 @@ void main() {
 
   uint lane = invocation() % LANES;
   uint out_first = (gl_WorkGroupID.x * (gl_WorkGroupSize.x / LANES) + invocation() / LANES) * OUTS;
-  uint at[OUTS], up_at[OUTS], x_at[ROWS];
-  [[unroll]] for (uint o = 0; o < OUTS; o++) {  // past the end: the last output again, not written
-    uint offset = batch * p.w.slab + min(out_first + o, p.w.n_out - 1) * p.w.row;
-    at[o] = p.w.at + offset;
-    up_at[o] = p.up_at + offset;
-  }
+  uint rows[OUTS], x_at[ROWS];  // past the end: the last output again, not written
+  [[unroll]] for (uint o = 0; o < OUTS; o++) rows[o] = batch * p.w.slab + min(out_first + o, p.w.n_out - 1) * p.w.row;
   [[unroll]] for (uint n = 0; n < ROWS; n++) x_at[n] = p.x.at + min(row + n, n_row - 1) * p.x.row + batch * p.x.batch;
 
   sums acc, up;
   [[unroll]] for (uint i = 0; i < N_ACC; i++) acc.v[i] = up.v[i] = 0.0;
-  dot_rows(acc, p.w.arena, at, x_at, p.w.n_unit, p.w.n_in, lane);
+  dot_rows(acc, matrix(p.w.arena, p.w.at), rows, x_at, p.w.n_unit, p.w.n_in, lane);
   sum_lanes(acc);
   if (GATED) {
-    dot_rows(up, p.up_arena, up_at, x_at, p.w.n_unit, p.w.n_in, lane);
+    dot_rows(up, matrix(p.up_arena, p.up_at), rows, x_at, p.w.n_unit, p.w.n_in, lane);
     sum_lanes(up);
   }
   if (lane != 0) return;

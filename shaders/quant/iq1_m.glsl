@@ -2,11 +2,12 @@
 // shift 16 | 4 x u16: 4 scales of 3 bits each, and d f16 in the high nibbles. Device row: the last 8 bytes of all blocks, zero-filled to 16
 // bytes | 16 bytes of every block | the low bits of every block = 2 words of 16 bytes. Unit = 32 values in order.
 // value = d * (2 * scale + 1) * (coordinate +- 1/8).
-#define POINTS 2048
+#define WORDS 1024
 #define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+const uint points[WORDS] = {
 #include "grid_iq1_s.inc"
 };
+#include "quant/digits.glsl"
 #include "quant/grid.glsl"
 
 struct raw_unit { uint index, high; uvec2 scales; };

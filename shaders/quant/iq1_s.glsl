@@ -1,11 +1,12 @@
 // IQ1_S. File block of 256 values in 50 bytes: d f16 | for each 8 values the low 8 bits of a point 32 | for each 32 values u16: 4 x 3 high
 // bits, a scale of 3, and the sign of their shift. Device row: d of all blocks, zero-filled to 16 bytes | 16 bytes of every block | the low
 // bits of every block = 2 words of 16 bytes. Unit = 32 values in order. value = d * (2 * scale + 1) * (coordinate +- 1/8).
-#define POINTS 2048
+#define WORDS 1024
 #define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+const uint points[WORDS] = {
 #include "grid_iq1_s.inc"
 };
+#include "quant/digits.glsl"
 #include "quant/grid.glsl"
 
 struct raw_unit { uint index, high, d; };

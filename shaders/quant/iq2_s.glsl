@@ -1,11 +1,12 @@
 // IQ2_S. File block of 256 values in 82 bytes: d f16 | for each 8 values the low 8 bits of a point 32 | signs 32 | bits 9 and 10 of the
 // points 8 | 16 scales of 4 bits 8. Device row: d of all blocks, zero-filled to 16 bytes | the last 16 bytes of every block | points and
 // signs of every block = 4 words of 16 bytes. Unit = 32 values in order. value = d / 8 * (2 * scale + 1) * coordinate.
-#define POINTS 1024
+#define WORDS 512
 #define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+const uint points[WORDS] = {
 #include "grid_iq2_s.inc"
 };
+#include "quant/digits.glsl"
 #include "quant/grid.glsl"
 
 struct raw_unit { uint index, signs, high, scales, d; };
@@ -19,10 +20,16 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[4 * row + u / 16]);
 }
 
+// The alphabet 8, 25, 43.
+vec4 alphabet_values(uint digits) {
+  uint w = spread_digits(digits & 255u);
+  return bytes(w * 17 + ((w >> 1) & 0x01010101u) + 0x08080808u);
+}
+
 vec4 unit_values(raw_unit raw, uint u, uint i) {
   uint high = raw.high >> (8 * (u & 3u) + (i & 6u)), shift = 4 * (i & 6u);
   uint point = grid_point((raw.index >> shift) & 255u | (high & 3u) << 8);
-  return signed_values(grid_values2(point >> (8 * (i & 1u))), raw.signs >> (4 * i));
+  return signed_values(alphabet_values(point >> (8 * (i & 1u))), raw.signs >> (4 * i));
 }
 
 vec2 unit_scale(raw_unit raw, uint u) {

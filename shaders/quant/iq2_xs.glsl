@@ -1,9 +1,12 @@
 // IQ2_XS. File block of 256 values in 74 bytes: d f16 | for each 8 values u16: a point of 9 and signs of 7 bits | 16 scales of 4 bits.
 // Device row: d of all blocks, zero-filled to 16 bytes | scales of all blocks, zero-filled to 16 bytes | 64 bytes of every block.
 // Unit = 32 values in order. value = d / 8 * (2 * scale + 1) * coordinate.
-#define POINTS 512
-#define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+#define WORDS 1024
+// Coordinates of the alphabet 8, 25, 43 as bytes, two words to a point.
+#define DIGIT(p, i) ((8 + 17 * ((p >> 2 * (i)) & 3) + ((p >> 2 * (i) + 1) & 1)) << 8 * ((i) % 4))
+#define P(a, b) DIGIT(a, 0) | DIGIT(a, 1) | DIGIT(a, 2) | DIGIT(a, 3), DIGIT(a, 4) | DIGIT(a, 5) | DIGIT(a, 6) | DIGIT(a, 7), \
+                DIGIT(b, 0) | DIGIT(b, 1) | DIGIT(b, 2) | DIGIT(b, 3), DIGIT(b, 4) | DIGIT(b, 5) | DIGIT(b, 6) | DIGIT(b, 7),
+const uint points[WORDS] = {
 #include "grid_iq2_xs.inc"
 };
 #include "quant/grid.glsl"
@@ -20,7 +23,7 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
 
 vec4 unit_values(raw_unit raw, uint u, uint i) {
   uint eight = raw.q[i / 4] >> (8 * (i & 2u));
-  return signed_values(grid_values2(grid_point(eight & 511u) >> (8 * (i & 1u))), even_signs(eight >> 9) >> (4 * (i & 1u)));
+  return signed_values(bytes(grid[2 * (eight & 511u) + (i & 1u)]), even_signs(eight >> 9) >> (4 * (i & 1u)));
 }
 
 vec2 unit_scale(raw_unit raw, uint u) {

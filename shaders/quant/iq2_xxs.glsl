@@ -1,9 +1,12 @@
 // IQ2_XXS. File block of 256 values in 66 bytes: d f16 | for each 32 values 4 points, and 4 x 7 sign bits and a scale of 4 bits in u32.
 // Device row: d of all blocks, zero-filled to 16 bytes | the other 64 bytes of every block. Unit = 32 values in order.
 // value = d / 8 * (2 * scale + 1) * coordinate.
-#define POINTS 256
-#define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+#define WORDS 512
+// Coordinates of the alphabet 8, 25, 43 as bytes, two words to a point.
+#define DIGIT(p, i) ((8 + 17 * ((p >> 2 * (i)) & 3) + ((p >> 2 * (i) + 1) & 1)) << 8 * ((i) % 4))
+#define P(a, b) DIGIT(a, 0) | DIGIT(a, 1) | DIGIT(a, 2) | DIGIT(a, 3), DIGIT(a, 4) | DIGIT(a, 5) | DIGIT(a, 6) | DIGIT(a, 7), \
+                DIGIT(b, 0) | DIGIT(b, 1) | DIGIT(b, 2) | DIGIT(b, 3), DIGIT(b, 4) | DIGIT(b, 5) | DIGIT(b, 6) | DIGIT(b, 7),
+const uint points[WORDS] = {
 #include "grid_iq2_xxs.inc"
 };
 #include "quant/grid.glsl"
@@ -18,8 +21,8 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
 }
 
 vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint point = grid_point((raw.index >> (4 * (i & 6u))) & 255u), signs = even_signs(raw.signs >> (7 * (i / 2)));
-  return signed_values(grid_values2(point >> (8 * (i & 1u))), signs >> (4 * (i & 1u)));
+  uint point = (raw.index >> (4 * (i & 6u))) & 255u, signs = even_signs(raw.signs >> (7 * (i / 2)));
+  return signed_values(bytes(grid[2 * point + (i & 1u)]), signs >> (4 * (i & 1u)));
 }
 
 vec2 unit_scale(raw_unit raw, uint u) {

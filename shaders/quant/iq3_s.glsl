@@ -1,9 +1,11 @@
 // IQ3_S. File block of 256 values in 110 bytes: d f16 | for each 4 values the low 8 bits of a point 64 | the ninth bits 8 | signs 32 | 8
 // scales of 4 bits. Device row: d of all blocks, zero-filled to 16 bytes | the last 44 bytes of all blocks, zero-filled to 16 bytes | 64
 // bytes of every block. Unit = 32 values in order. value = d * (2 * scale + 1) * coordinate.
-#define POINTS 512
-#define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+#define WORDS 512
+// Coordinates of the alphabet 1, 3 .. 15 as bytes.
+#define DIGIT(p, i) ((1 + 2 * ((p >> 3 * (i)) & 7)) << 8 * (i))
+#define P(a, b) DIGIT(a, 0) | DIGIT(a, 1) | DIGIT(a, 2) | DIGIT(a, 3), DIGIT(b, 0) | DIGIT(b, 1) | DIGIT(b, 2) | DIGIT(b, 3),
+const uint points[WORDS] = {
 #include "grid_iq3_s.inc"
 };
 #include "quant/grid.glsl"
@@ -19,10 +21,9 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[block + 2 + (u & 7u)], weights4[arena].v[block + 10], weights4[arena].v[4 * row + u / 16]);
 }
 
-// The alphabet 1, 3 .. 15.
 vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint ninth = raw.high >> (8 * (u & 3u) + i), point = grid_point((raw.index[i / 4] >> (8 * (i & 3u))) & 255u | (ninth & 1u) << 8);
-  return signed_values(vec4(1 + 2 * ((uvec4(point) >> uvec4(0, 3, 6, 9)) & 7u)), raw.signs >> (4 * i));
+  uint ninth = raw.high >> (8 * (u & 3u) + i), point = (raw.index[i / 4] >> (8 * (i & 3u))) & 255u | (ninth & 1u) << 8;
+  return signed_values(bytes(grid[point]), raw.signs >> (4 * i));
 }
 
 vec2 unit_scale(raw_unit raw, uint u) {

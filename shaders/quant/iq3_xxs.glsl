@@ -1,9 +1,11 @@
 // IQ3_XXS. File block of 256 values in 98 bytes: d f16 | for each 4 values a point 64 | for each 32 values u32: 4 x 7 sign bits and a scale
 // of 4 bits. Device row: d of all blocks, zero-filled to 16 bytes | the other 96 bytes of every block. Unit = 32 values in order.
 // value = d / 4 * (2 * scale + 1) * coordinate.
-#define POINTS 256
-#define P(a, b) a | b << 16,
-const uint points[POINTS / 2] = {
+#define WORDS 256
+// Coordinates of the alphabet 4, 12, 20, 28, 36, 44, 52, 62 as bytes.
+#define DIGIT(p, i) ((4 + 8 * ((p >> 3 * (i)) & 7) + ((p >> 3 * (i)) & 7) / 7 * 2) << 8 * (i))
+#define P(a, b) DIGIT(a, 0) | DIGIT(a, 1) | DIGIT(a, 2) | DIGIT(a, 3), DIGIT(b, 0) | DIGIT(b, 1) | DIGIT(b, 2) | DIGIT(b, 3),
+const uint points[WORDS] = {
 #include "grid_iq3_xxs.inc"
 };
 #include "quant/grid.glsl"
@@ -18,11 +20,9 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[4 * row + u / 16]);
 }
 
-// The alphabet 4, 12, 20, 28, 36, 44, 52, 62.
 vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint point = grid_point((raw.index[i / 4] >> (8 * (i & 3u))) & 255u), signs = even_signs(raw.signs >> (7 * (i / 2)));
-  uvec4 digits = (uvec4(point) >> uvec4(0, 3, 6, 9)) & 7u;
-  return signed_values(vec4(4 + 8 * digits + 2 * (digits / 7)), signs >> (4 * (i & 1u)));
+  uint point = (raw.index[i / 4] >> (8 * (i & 3u))) & 255u, signs = even_signs(raw.signs >> (7 * (i / 2)));
+  return signed_values(bytes(grid[point]), signs >> (4 * (i & 1u)));
 }
 
 vec2 unit_scale(raw_unit raw, uint u) {

@@ -1,6 +1,7 @@
 // NVFP4. File block of 64 values: 4 scales E4M3, one per 16 values | 32 bytes. Device row: scales of all blocks, zero-filled to 16 bytes |
 // 32 bytes of every block. Unit = 16 bytes: each 8 are a run, low nibbles its first 8 values, high nibbles the others.
 // value = scale / 2 * code[nibble].
+#define CODES fp4_values
 #include "quant/codes.glsl"
 
 struct raw_unit { uvec4 q; uint scales; };
@@ -11,7 +12,7 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
   return raw_unit(weights16[arena].v[row + (n_unit / 2 + 3) / 4 + u], weights4[arena].v[4 * row + u / 2]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) { return fp4_values(raw.q[2 * (i / 4) + (i & 1u)] >> (2 * (i & 2u))); }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return code_values(raw.q[2 * (i / 4) + (i & 1u)], (i / 2) & 1u); }
 
 // Exponent and mantissa of four and three bits; 127 means 0.
 float half_e4m3(uint x) {
