@@ -4,17 +4,26 @@
 #   sh tests/testbed.sh fetch DIR               download what is missing (Debian 12 packages, checked by apt)
 #   sh tests/testbed.sh list DIR                one line per driver: its name, a tab, what it is; or "skip", a tab, what is missing and why
 #   sh tests/testbed.sh run DIR NAME PROGRAM... run a program on one of them, under the validation layer
+#   sh tests/testbed.sh fetch-cards DIR         the drivers of real cards, which need no card: a shim stands for the kernel. They find
+#   sh tests/testbed.sh cards DIR               a device, compile and submit, but nothing is executed; "cards" is as "list", "run" the same
 #
 # Needs only what Debian 12 always has (apt, dpkg, awk) and works for any user who may write to DIR.
 set -eu
 
 case ${2:-} in /*) dir=$2 ;; *) dir=$PWD/${2:-} ;; esac
 
-# A set is a folder of DIR: packages, the suite (as the release's name goes on) that has the newest of them, the files to keep.
+top=$(cd "$(dirname "$0")" && pwd)
+
+# A set is a folder of DIR: packages, the suite (as the release's name goes on) that has the newest of them, the files to keep. Cards are
+# of a newer Debian, with all that they depend on, and run by its own loader.
 use_set() {
+  depends=no
   case $1 in
     mesa) packages="mesa-vulkan-drivers libdrm2" suite=-backports keep="libvulkan_lvp.so libdrm.so.*" ;;
     chromium) packages=chromium-common suite=-security keep="libvk_swiftshader.so libVkLayer_khronos_validation.so" ;;
+    radv) packages="mesa-vulkan-drivers libdrm2 libdrm-amdgpu1 libelf1" suite=-backports keep="libvulkan_radeon.so libdrm*.so.* libelf*" ;;
+    intel) packages="libdrm-dev python3-mako python3-markupsafe" suite=-backports keep=libintel_noop_drm_shim.so ;;
+    cards) packages="mesa-vulkan-drivers mesa-drm-shim libvulkan1" suite=sid depends=yes keep="ld-linux-x86-64.so.2 lib*.so.* libvulkan_radeon.so libvulkan_intel.so libvulkan_nouveau.so lib*_drm_shim.so" ;;
   esac
   set_dir=$dir/$1
 }
@@ -28,19 +37,23 @@ private_apt() { # an apt with state and sources of its own: the release and one 
   apt=$set_dir.tmp/apt key=/usr/share/keyrings/debian-archive-keyring.gpg
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/none"
   : > "$apt/status"
-  main=$(mirror bookworm) more=$(mirror "bookworm$suite")
+  main=$(mirror bookworm)
+  case $suite in
+    -*) more=$(mirror "bookworm$suite") newest=bookworm$suite ;;
+    *) more=$main newest=$suite ;;
+  esac
   case $suite in # where it is if the machine's own list does not say
     -backports) more=${more:-$main} ;;
     -security) more=${more:-${main%/}-security} ;;
   esac
   {
-    echo "deb [signed-by=$key] $main bookworm main"
-    echo "deb [signed-by=$key] $more bookworm$suite main"
+    [ "$newest" = sid ] || echo "deb [signed-by=$key] $main bookworm main"
+    for kind in deb deb-src; do echo "$kind [signed-by=$key] $more $newest main"; done
   } > "$apt/sources.list"
   cat > "$apt/apt.conf" << EOF
 Dir::State "$apt"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
 Dir::Etc::sourcelist "$apt/sources.list"; Dir::Etc::sourceparts "$apt/none"; Dir::Etc::preferencesparts "$apt/none";
-APT::Default-Release "bookworm$suite"; APT::Sandbox::User ""; APT::Update::Error-Mode "any";
+APT::Default-Release "$newest"; APT::Sandbox::User ""; APT::Update::Error-Mode "any";
 Acquire::Languages "none"; Acquire::Retries "1"; Acquire::http::Timeout "20"; Acquire::https::Timeout "20";
 EOF
   APT_CONFIG=$apt/apt.conf
@@ -48,8 +61,33 @@ EOF
   apt-get update -qq
 }
 
-download() { # shellcheck disable=SC2086 # a list of packages
-  private_apt && cd "$set_dir.tmp" && apt-get download -qq $packages
+download() {
+  private_apt && cd "$set_dir.tmp" || return 1
+  # shellcheck disable=SC2086 # a list of packages
+  if [ $depends = no ]; then
+    apt-get download -qq $packages
+  else
+    apt-get install -qq -y --download-only --no-install-recommends $packages && mv apt/cache/archives/*.deb .
+  fi
+}
+
+# From Mesa of this release's backports. Of a source package that has been replaced, Debian's part may be gone; it does not matter.
+make_intel() {
+  APT_CONFIG=$set_dir.tmp/apt/apt.conf
+  export APT_CONFIG
+  cd "$set_dir.tmp" && { apt-get source -qq --download-only mesa || true; }
+  sh "$top/gpu_stats/intel_shim.sh" mesa_*.orig.tar.xz "$set_dir.tmp/root" "$set_dir.tmp/root/$keep"
+}
+
+unpack() { # SET: keeps the files that are wanted
+  for deb in "$set_dir.tmp"/*.deb; do
+    dpkg-deb --extract "$deb" "$set_dir.tmp/root" || return 1
+  done
+  if [ "$1" = intel ]; then (make_intel) || return 1; fi
+  echo "$set_dir.tmp/${packages%% *}"_*.deb | sed 's/.*_\([^-_+]*\)[^_]*_[^_]*$/\1/' > "$set_dir.tmp/keep/version"
+  set -f
+  for name in $keep; do find "$set_dir.tmp/root" -name "$name" ! -path '*/lib64/*' -exec cp -P {} "$set_dir.tmp/keep" \;; done
+  set +f
 }
 
 fetch() { # SET: whole or not at all; the reason in SET.why
@@ -63,14 +101,7 @@ fetch() { # SET: whole or not at all; the reason in SET.why
   echo "  fetching for the tests: $packages"
   rm -rf "$set_dir.tmp"
   mkdir -p "$set_dir.tmp/root" "$set_dir.tmp/keep"
-  if (download) > "$set_dir.log" 2>&1; then
-    for deb in "$set_dir.tmp"/*.deb; do
-      dpkg-deb --extract "$deb" "$set_dir.tmp/root"
-    done
-    echo "$set_dir.tmp/${packages%% *}"_*.deb | sed 's/.*_\([^-_+]*\)[^_]*_[^_]*$/\1/' > "$set_dir.tmp/keep/version"
-    set -f
-    for name in $keep; do find "$set_dir.tmp/root" -name "$name" -exec cp -P {} "$set_dir.tmp/keep" \;; done
-    set +f
+  if (download && unpack "$1") > "$set_dir.log" 2>&1; then
     mv "$set_dir.tmp/keep" "$set_dir"
     rm -f "$set_dir.why" "$set_dir.log"
   else
@@ -85,6 +116,12 @@ manifests() { # tell the Vulkan loader where the libraries are
   printf "$icd" "$dir/mesa/libvulkan_lvp.so" 1.4.305 > "$dir/lvp25.json"
   # shellcheck disable=SC2059
   printf "$icd" "$dir/chromium/libvk_swiftshader.so" 1.3.0 > "$dir/swiftshader.json"
+  for name in radeon intel nouveau; do
+    # shellcheck disable=SC2059
+    printf "$icd" "$dir/cards/libvulkan_$name.so" 1.4.0 > "$dir/$name.json"
+  done
+  # shellcheck disable=SC2059
+  printf "$icd" "$dir/radv/libvulkan_radeon.so" 1.4.305 > "$dir/radv25.json"
   mkdir -p "$dir/layer"
   cat > "$dir/layer/VkLayer_khronos_validation.json" << EOF
 {"file_format_version": "1.2.0", "layer": {
@@ -124,6 +161,53 @@ list() {
   done
 }
 
+cards() {
+  while read -r name set what; do
+    [ -d "$dir/cards" ] || set=cards
+    if [ -d "$dir/$set" ]; then row "$name" "$what"; else row skip "$what: $(why "$set")"; fi
+  done << EOF
+polaris10 cards AMD Polaris (RX 400, RX 500)
+vega10 cards AMD Vega
+navi10 cards AMD RDNA 1 (RX 5700)
+navi21 cards AMD RDNA 2 (RX 6800, RX 6900)
+navi31 cards AMD RDNA 3 (RX 7900)
+gfx1151 radv AMD RDNA 3.5 (Strix Halo)
+gfx1201 cards AMD RDNA 4 (RX 9070)
+tgl intel Intel Xe (Tiger Lake)
+dg2 intel Intel Xe-HPG (Arc A)
+lnl intel Intel Xe2 (Lunar Lake)
+bmg intel Intel Xe2 (Arc B)
+nv130 cards NVIDIA Pascal
+nv140 cards NVIDIA Volta
+nv162 cards NVIDIA Turing
+nv172 cards NVIDIA Ampere
+nv192 cards NVIDIA Ada
+nv1b2 cards NVIDIA Blackwell
+EOF
+}
+
+# With the driver's own loader and C library, and the shim before it. No shim knows gfx1151: there the driver compiles without a kernel.
+run_card() { # NAME PROGRAM...
+  name=$1
+  shift
+  MESA_SHADER_CACHE_DISABLE=true NVK_I_WANT_A_BROKEN_VULKAN_DRIVER=1
+  export MESA_SHADER_CACHE_DISABLE NVK_I_WANT_A_BROKEN_VULKAN_DRIVER
+  if [ "$name" = gfx1151 ]; then
+    VK_DRIVER_FILES=$dir/radv25.json LD_LIBRARY_PATH=$dir/radv RADV_FORCE_FAMILY=$name
+    export VK_DRIVER_FILES LD_LIBRARY_PATH RADV_FORCE_FAMILY
+    exec "$@"
+  fi
+  case $name in
+    nv*) driver=nouveau shim=cards/libnouveau NOUVEAU_CHIPSET=${name#nv} && export NOUVEAU_CHIPSET ;;
+    tgl | dg2 | lnl | bmg) driver=intel shim=intel/libintel INTEL_STUB_GPU_PLATFORM=$name && export INTEL_STUB_GPU_PLATFORM ;;
+    *) driver=radeon shim=cards/libamdgpu AMDGPU_GPU_ID=$name && export AMDGPU_GPU_ID ;;
+  esac
+  VK_DRIVER_FILES=$dir/$driver.json
+  export VK_DRIVER_FILES
+  program=$(command -v "$1") && shift
+  exec "$dir/cards/ld-linux-x86-64.so.2" --library-path "$dir/cards" --preload "$dir/${shim}_noop_drm_shim.so" "$program" "$@"
+}
+
 # The layer checks every program; checking hazards too is the program's choice (pumice_model_options.validate), because the layer takes a
 # buffer for one thing and the runtime keeps many tensors in one.
 use_layer() {
@@ -143,6 +227,7 @@ run() { # NAME PROGRAM...
       ;;
     swiftshader) icd=$dir/swiftshader.json ;;
     gpu) ;;
+    polaris10 | vega10 | navi* | gfx* | tgl | dg2 | lnl | bmg | nv1*) use_layer && run_card "$@" ;;
     *) echo "testbed: no driver '$1'; see: sh tests/testbed.sh list DIR" >&2 && exit 2 ;;
   esac
   if [ -n "$icd" ]; then # the second name is for loaders before 1.3.207
@@ -161,7 +246,13 @@ case ${1:-}:$# in
     fetch chromium
     manifests
     ;;
+  fetch-cards:2)
+    mkdir -p "$dir"
+    for set in cards radv intel; do fetch "$set"; done
+    manifests
+    ;;
   list:2) list ;;
+  cards:2) cards ;;
   run:2 | run:3) echo "testbed: run DIR NAME PROGRAM..." >&2 && exit 2 ;;
   run:*) shift 2 && run "$@" ;;
   *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
