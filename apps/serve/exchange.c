@@ -30,9 +30,11 @@ static void free_exchange(pm_exchange *x) {
   free(x);
 }
 
+// evhttp takes a request that was not answered from its connection, and leaves it to us, when it was the client who ended that.
 static void client_left(struct evhttp_connection *connection, void *user) {
   (void)connection;
   pm_exchange *x = user;
+  if (!evhttp_request_get_connection(x->req)) evhttp_request_free(x->req);
   pm_mailbox_cancel(&x->server->mail, x->job);
   free_exchange(x);
 }
