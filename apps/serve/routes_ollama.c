@@ -62,14 +62,14 @@ void pm_route_ollama_show(pm_server *s, struct evhttp_request *req) {
     pm_http_send_json(req, 404, json_pack("{s:o}", "error", json_sprintf("model '%.200s' not found", id ? id : "")));
   } else {
     bool loaded = state.phase == PM_PHASE_READY && !strcmp(entry.id, state.model);
-    json_t *info = json_object();
+    json_t *info = NULL;
     if (loaded)
       info = json_pack("{s:o, s:I, s:I}", "general.architecture", pm_json_words(state.info.architecture), "general.parameter_count",
                        (json_int_t)state.info.n_parameter, "context_length", (json_int_t)state.info.n_ctx);
-    pm_http_send_json(
-        req, 200,
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s, s]}", "parameters", "", "template", "", "details", details(&state, loaded), "model_info",
-                  info, "modified_at", pm_ollama_time((double)entry.changed), "capabilities", "completion", "tools"));
+    pm_http_send_json(req, 200,
+                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s, s]}", "parameters", "", "template", "", "details", details(&state, loaded),
+                                "model_info", info ? info : json_object(), "modified_at", pm_ollama_time((double)entry.changed),
+                                "capabilities", "completion", "tools"));
   }
   json_decref(body);
 }
