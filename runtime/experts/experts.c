@@ -31,6 +31,7 @@ struct pm_experts {
   char *heat_path;       // NULL: nothing is remembered
   uint64_t n_step;       // of the device
   bool partial;          // there are fewer homes than experts
+  bool scarce;           // and not enough for all of a layer beside those that moves hold
   uint32_t *homes_then;  // [n_table][n_expert] when the step came to the table; later ones may have taken homes from it since
   bool many;             // the running step has many rows
   double link_free_at;   // of a simulated link: when what was sent has left
@@ -144,7 +145,11 @@ static pm_status create_into(pm_experts *x) {
   PM_NEW(&x->past, x->n_table * x->n_expert, "use of experts");
   uint32_t n_home[PM_EXPERT_CLASSES] = {0};
   for (uint32_t t = 0; t < x->n_table; t++) n_home[x->desc.plan->class_of[t]] += x->n_expert;
-  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) x->partial |= x->desc.plan->classes[c].n_home < n_home[c];
+  for (uint32_t c = 0; c < x->desc.plan->n_class; c++) {
+    uint32_t n = x->desc.plan->classes[c].n_home;
+    x->partial |= n < n_home[c];
+    x->scarce |= n < n_home[c] && n < x->n_expert + MOVES;
+  }
   if (x->partial) x->desc.plan->ahead_rows = 0;
   if (x->desc.device) {
     PM_TRY(make_boards(x));
@@ -378,7 +383,7 @@ pm_status pm_experts_run(pm_experts *x, pm_backend *b, const pm_step *step) {
     PM_TRY(b->ops->run(b, step));
     return record_step(x, b, step->n_row);
   }
-  if (x->partial && step->n_row > 1) PM_TRY(await_moves(x, b));  // such a step may need the homes that moves hold
+  if (x->scarce && step->n_row > 1) PM_TRY(await_moves(x, b));  // such a step may need the homes that moves hold
   PM_TRY(begin_step(x, step->n_row));
   uint64_t brought = b->ops->counters(b).fill_bytes;
   double begin = pm_clock_seconds();

@@ -18,8 +18,8 @@
 #include "testbed.h"
 
 enum {
-  N_TOKEN = 64,
-  N_PROMPT = 40,
+  N_TOKEN = 48,
+  N_PROMPT = 28,
   N_TAKEN = 4
 };  // logits are taken after the prompt, in the middle of the tokens, at their end, and after
     // the session was loaded
@@ -52,15 +52,14 @@ static pm_engine *open_with(const char *file, const pm_engine_desc *d) {
 }
 
 // What limits have to be for a budget: sizes that do not depend on it come from an engine without limits. The ring, without which nothing
-// can stream, comes on top.
-static void set_limits(const pm_engine *all, const budget *b, pm_engine_desc *d) {
+// can stream, comes on top. `host`: what an engine with a home for each expert takes of the machine's memory.
+static void set_limits(const pm_engine *all, const pm_plan_memory *host, const budget *b, pm_engine_desc *d) {
   const pm_plan_memory *m = &all->plan.device;
   const pm_config *c = &all->model.config;
-  uint64_t ring = 0, homes = 0;
+  uint64_t ring = 0;
   for (uint32_t i = 0; i < all->plan.experts.n_class; i++) ring += c->n_expert_used * all->plan.experts.classes[i].slot_bytes;
-  for (uint32_t t = 0; t < all->program.n_table; t++) homes += c->n_expert * pm_expert_bytes(all->program.tables[t]);
   if (b->percent <= 100) d->sim_vram = m->weights + m->kv + m->scratch + ring + m->slots * b->percent / 100;
-  if (b->homes_percent < 100) d->ram_limit = all->plan.host.staging + PM_STORE_STAGING + homes * b->homes_percent / 100;
+  if (b->homes_percent < 100) d->ram_limit = pm_plan_total(host) - host->homes * (100 - b->homes_percent) / 100;
 }
 
 static float *keep(const pm_session *s) {
@@ -129,17 +128,21 @@ static void check_budgets(const char *file, const budget *budgets, size_t n) {
   pm_engine *all = open_with(file, &d);
   assert_null(all->experts);
   taken expected = converse(all);
+  pm_plan_memory host = {0};
   for (const budget *b = budgets; b < budgets + n; b++) {
     pm_engine_desc limited = d;
     limited.stream_only = b->stream_only;
     if (b->n_batch) limited.n_batch = b->n_batch;
-    set_limits(all, b, &limited);
+    set_limits(all, &host, b, &limited);
     pm_engine *e = open_with(file, &limited);
     if (b->percent <= 25) assert_non_null(e->experts);
     taken got = converse(e);
     double nmse = worst_nmse(all, &expected, &got);
-    print_message("# %s, %3u %% in slots, %3u %% in homes, %s: NMSE %.3g\n", file, b->percent, b->homes_percent,
-                  b->stream_only ? "streamed" : "with the processor", nmse);
+    uint64_t n_read = e->experts ? pm_experts_look(e->experts).store.misses : 0;
+    print_message("# %s, %3u %% in slots, %3u %% in homes, %s: NMSE %.3g, %llu experts read\n", file, b->percent, b->homes_percent,
+                  b->stream_only ? "streamed" : "with the processor", nmse, (unsigned long long)n_read);
+    assert_true(b->homes_percent < 100 ? n_read > 0 : n_read == 0);
+    if (b->homes_percent == 100) host = e->plan.host;
     assert_true(b->stream_only ? nmse == 0 : nmse <= 1e-6);
     drop(&got);
     pm_engine_close(e);
@@ -185,7 +188,7 @@ static void help_is_as_good_as_the_processor(void **state) {
   pm_engine *cpu = open_with(file, &d);
   taken alone = converse(cpu);
   d.device = device, d.experts = "assist";
-  set_limits(exact, &b, &d);
+  set_limits(exact, NULL, &b, &d);
   pm_engine *e = open_with(file, &d);
   taken helped = converse(e);
   double limit = worst_nmse(exact, &expected, &alone), nmse = worst_nmse(exact, &expected, &helped);
@@ -210,7 +213,7 @@ static void a_replay_counts_the_same(void **state) {
     close(fd);
     pm_engine_desc limited = d;
     limited.stream_only = budgets[i].stream_only, limited.trace_path = path;
-    set_limits(all, &budgets[i], &limited);
+    set_limits(all, NULL, &budgets[i], &limited);
     pm_engine *e = open_with(file, &limited);
     taken t = converse(e);
     drop(&t);
