@@ -68,6 +68,25 @@ static void write_experts(FILE *f, const pumice_expert_stats *e) {
   metric(f, "expert_disk_bytes_total", "counter", "Bytes of experts read from disk.", (double)e->disk_bytes);
 }
 
+// A part of the machine whose sensor cannot be read has no figure, and the reason instead.
+static void write_energy(FILE *f, pumice_energy *energy) {
+  enum { MAX_DOMAIN = 16 };
+  pumice_energy_domain domains[MAX_DOMAIN];
+  uint32_t n = MAX_DOMAIN;
+  char reason[128] = "no sensor";
+  for (uint32_t i = 0; i < MAX_DOMAIN; i++) domains[i] = (pumice_energy_domain)PUMICE_INIT(pumice_energy_domain);
+  if (!energy || pumice_energy_read(energy, domains, &n, NULL, reason) != PUMICE_OK) n = 0;
+  if (n > MAX_DOMAIN) n = MAX_DOMAIN;
+  if (!n) fprintf(f, "# pumice_energy_joules_total: n/a (%s)\n", reason);
+  if (n) fprintf(f, "# HELP pumice_energy_joules_total Energy taken since the server began.\n# TYPE pumice_energy_joules_total counter\n");
+  for (uint32_t i = 0; i < n; i++) {
+    if (*domains[i].reason)
+      fprintf(f, "# %s: n/a (%s)\n", domains[i].name, domains[i].reason);
+    else
+      fprintf(f, "pumice_energy_joules_total{domain=\"%s\"} %.6f\n", domains[i].name, domains[i].joules);
+  }
+}
+
 void pm_route_metrics(pm_server *s, struct evhttp_request *req) {
   pm_board_state state;
   pm_board_read(&s->board, &state);
@@ -83,6 +102,7 @@ void pm_route_metrics(pm_server *s, struct evhttp_request *req) {
   metric(f, "resident_bytes", "gauge", "Memory of this process.", resident_bytes());
   if (state.phase == PM_PHASE_READY) write_memory(f, &state.info);
   if (state.experts.tiered) write_experts(f, &state.experts);
+  write_energy(f, s->energy);
   fclose(f);
   pm_http_send_bytes(req, "text/plain; version=0.0.4; charset=utf-8", text, n);
   free(text);

@@ -159,6 +159,7 @@ bool pm_server_init(pm_server *s, const pm_server_desc *desc) {
     fprintf(stderr, "pumice: no pipe: %s\n", strerror(errno));
     return false;
   }
+  if (pumice_energy_open(NULL, &s->energy) != PUMICE_OK) s->energy = NULL;
   s->base = event_base_new();
   s->http = evhttp_new(s->base);
   evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
@@ -196,5 +197,6 @@ void pm_server_finish(pm_server *s) {
   for (size_t i = 0; i < sizeof events / sizeof *events; i++)
     if (events[i]) event_free(events[i]);
   if (s->base) event_base_free(s->base);
+  pumice_energy_close(s->energy);
   pm_mailbox_finish(&s->mail);
 }

@@ -34,7 +34,8 @@ typedef struct pm_server {
   pm_mailbox mail;
   pm_board board;
   struct pm_exchange *exchanges;
-  uint64_t refused;  // requests for which there was no room
+  uint64_t refused;       // requests for which there was no room
+  pumice_energy *energy;  // since the server began; NULL if it cannot be measured
 } pm_server;
 
 // Listens; false with a reason on standard error. The engine's thread may post from then on.
