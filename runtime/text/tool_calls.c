@@ -57,6 +57,7 @@ static bool write_object(found *f, pm_value v) {
   const char *kind;
   bool good = pm_json_write(&text, v, &style, &kind) && text.status == PM_OK &&
               pm_value_copy_text(f->heap, text.at, text.n, &copy) == PM_OK;
+  f->heap->failed |= text.status != PM_OK;
   pm_buffer_finish(&text);
   if (good) f->arguments = copy.text;
   return good;
@@ -161,6 +162,7 @@ typedef struct push {  // one call of pm_tool_stream_push
   pm_span rest;  // of what is held
   bool end;
   bool stopped;  // the sink has had enough
+  bool failed;   // memory is short
   const pm_tool_sink *sink;
 } push;
 
@@ -187,6 +189,7 @@ static bool try_call(push *p, parse_fn *parse, pm_span body) {
   found f = {.heap = &heap};
   bool good = parse(&f, body) && good_name(f.name);
   if (good) emit_call(p, &f);
+  p->failed = heap.failed;
   pm_heap_finish(&heap);
   return good;
 }
@@ -253,6 +256,7 @@ static bool in_call(push *p) {
   if (!close && !p->end && n <= MAX_CALL) return false;
   p->s->scanned = 0;
   bool good = n <= MAX_CALL && try_call(p, f->parse, (pm_span){p->rest.at, n});
+  if (p->failed) return false;
   if (good) {
     drop(p, n + (close ? mark.n : 0));
     p->s->state = f->end ? SECTION : BEHIND;
@@ -290,6 +294,7 @@ static bool try_bare_calls(push *p) {
       good = read_call(&f, items[i], true) && good_name(f.name);
       if (good && emit) emit_call(p, &f);
     }
+  p->failed = heap.failed;
   pm_heap_finish(&heap);
   return good && n_good > 0;
 }
@@ -298,6 +303,7 @@ static bool at_start(push *p) {
   bool possible = may_be_call(p->rest) && p->rest.n <= MAX_CALL;
   if (possible && !p->end) return false;
   if (possible && try_bare_calls(p)) drop(p, p->rest.n);
+  if (p->failed) return false;
   p->s->state = TEXT;
   return p->rest.n;
 }
@@ -311,6 +317,7 @@ pm_status pm_tool_stream_push(pm_tool_stream *s, const char *text, size_t bytes,
   while (!p.stopped && states[s->state](&p)) {}
   if (p.rest.n) memmove(s->held.at, p.rest.at, p.rest.n);
   s->held.n = p.rest.n;
+  if (p.failed) PM_FAIL(PM_ERR_MEMORY, "out of memory: tool calls");
   if (p.stopped) PM_FAIL(PM_ERR_CANCELLED, "the receiver of an answer has had enough");
   return PM_OK;
 }
@@ -354,6 +361,7 @@ pm_status pm_tool_calls(uint32_t set, uint64_t seed, pm_span text, pm_buffer *ou
   pm_buffer_puts(out, ",\"tool_calls\":[");
   if (c.calls.n) pm_buffer_put(out, c.calls.at, c.calls.n);
   pm_buffer_puts(out, "]}");
+  if (status == PM_ERR_CANCELLED) status = PM_ERR_MEMORY;  // that of what is collected
   pm_buffer_finish(&c.text);
   pm_buffer_finish(&c.calls);
   pm_tool_stream_finish(&s);

@@ -8,7 +8,9 @@ enum { MAX_DEPTH = 100, INDEX_FROM = 8 };
 void *pm_heap_alloc(pm_heap *h, size_t bytes) {
   if (h->limit && (bytes > h->limit || h->used > h->limit - bytes)) return NULL;
   h->used += bytes;
-  return pm_arena_alloc(&h->arena, bytes ? bytes : 1);
+  void *p = pm_arena_alloc(&h->arena, bytes ? bytes : 1);
+  h->failed |= !p;
+  return p;
 }
 
 void pm_heap_finish(pm_heap *h) {

@@ -63,6 +63,7 @@ struct pm_dict {  // in the order of insertion
 typedef struct pm_heap {  // zeroed = empty, without a limit
   pm_arena arena;
   size_t used, limit;  // bytes
+  bool failed;         // memory was short, the limit aside
 } pm_heap;
 void *pm_heap_alloc(pm_heap *h, size_t bytes);  // zeroed; NULL if memory is short or the limit is reached
 void pm_heap_finish(pm_heap *h);

@@ -10,6 +10,7 @@
 
 #include "chat_request.h"
 #include "json.h"
+#include "memory.h"
 #include "meta_doc.h"
 #include "rng.h"
 #include "tool_calls.h"
@@ -166,6 +167,39 @@ static void test_room(void **state) {
   n = 100;
   assert_int_equal(pm_chat_render_request(&c, "{", 1, out, &n), PM_ERR_FORMAT);
   assert_int_equal(n, 0);
+  close_chat(&c);
+}
+
+// The k-th allocation fails, for every k: an error, and nothing is lost.
+static void test_short_memory(void **state) {
+  (void)state;
+  static const char request[] =
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+      "\"arguments\":"
+      "\"{}\"}}]}],\"chat_template_kwargs\":{\"x\":1}}";
+  pm_chat c;
+  char out[4096];
+  open_chat(&c, "{% set s %}{% for m in messages %}{{ m | tojson(sort_keys=true) }}{% endfor %}{% endset %}{{ (s * 9000) | length }}");
+  pm_status status = PM_ERR_MEMORY;
+  uint64_t k = 0;
+  while (status == PM_ERR_MEMORY) {
+    size_t n = sizeof out;
+    pm_alloc_fail_at(++k);
+    status = pm_chat_render_request(&c, request, sizeof request - 1, out, &n);
+    pm_alloc_fail_at(0);
+    assert_true(k < 1000);
+  }
+  assert_int_equal(status, PM_OK);
+  assert_true(k > 5);
+  for (k = 1, status = PM_ERR_MEMORY; status == PM_ERR_MEMORY; k++) {
+    pm_buffer calls = {0};
+    pm_alloc_fail_at(k);
+    status = pm_tool_calls(0, 1, PM_SPAN("a <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>"), &calls);
+    pm_alloc_fail_at(0);
+    pm_buffer_finish(&calls);
+    assert_true(k < 1000);
+  }
+  assert_int_equal(status, PM_OK);
   close_chat(&c);
 }
 
@@ -445,6 +479,7 @@ int main(void) {
       cmocka_unit_test(test_formats_equal_templates),
       cmocka_unit_test(test_requests),
       cmocka_unit_test(test_room),
+      cmocka_unit_test(test_short_memory),
       cmocka_unit_test(test_hostile_templates),
       cmocka_unit_test(test_depth),
       cmocka_unit_test(test_json),
