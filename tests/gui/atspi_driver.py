@@ -30,7 +30,11 @@ class App:
         self.root = wait(lambda: next((a for a in pyatspi.Registry.getDesktop(0) if a is not None and a.name == name), None), seconds, f"the app {name}")
 
     def all(self, role, name=None):
-        return [n for n in walk(self.root) if n.getRoleName() == role and (name is None or matches(n.name, name))]
+        while True:
+            try:
+                return [n for n in walk(self.root) if n.getRoleName() == role and (name is None or matches(n.name, name))]
+            except GLib.Error:  # a widget went away while we looked
+                continue
 
     def find(self, role, name=None, seconds=20, which=-1):
         def look():
