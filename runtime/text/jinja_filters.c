@@ -144,7 +144,8 @@ static pm_value f_round(pm_run *r, pm_value v, const pm_args *a) {
   double scale = pow(10, (double)precision);
   if (pm_span_is(method, "ceil")) return pm_value_float(ceil(d * scale) / scale);
   if (pm_span_is(method, "floor")) return pm_value_float(floor(d * scale) / scale);
-  if (fabs(d) > 1e15) return pm_value_float(d);
+  if (!pm_span_is(method, "common")) return pm_run_fail(r, PM_ERR_FORMAT, "round: the method is common, ceil or floor");
+  if (v.kind == PM_INT || fabs(d) > 1e15) return v;
   char text[64];
   snprintf(text, sizeof text, "%.*f", (int)precision, d);
   return pm_value_float(strtod(text, NULL));

@@ -142,7 +142,7 @@ end
 {{ ds | map(attribute="k") | list }} {{ ds | map(attribute="o.p", default="none") | list }} {{ ss | map("upper") | list }} {{ xs | map("string") | join("/") }} {{ ["1", "2"] | map("int") | sum }} {{ ss | map("replace", "a", "Q") | list }} {{ ds | map(attribute="o.p.0") | list }}
 {{ xs | select("odd") | list }} {{ xs | select("gt", 1) | list }} {{ xs | reject("odd") | list }} {{ ds | selectattr("v", "ge", 2) | map(attribute="k") | list }} {{ ds | selectattr("o") | list | length }} {{ ds | rejectattr("k", "equalto", "x") | map(attribute="k") | list }} {{ ds | selectattr("o", "defined") | list | length }} {{ [0, 1, "", "a"] | select | list }} {{ ds | selectattr("k", "in", ["x", "y"]) | list | length }} {{ ["a", none, "b"] | reject("none") | list }}
 {{ missing | default("d") }} {{ empty | default("d") }} {{ empty | default("d", true) }} {{ none_ | d("x") }} {{ none_ | d("x", boolean=true) }} {{ d.zz | default }} {{ "a,b,c" | replace(",", ";") }} {{ "aaa" | replace("a", "b", 2) }} {{ 5 | string ~ "x" }} {{ "<a href='x'>&\"" | e }} {{ "x" | safe }}
-{{ "42" | int }} {{ " 7 " | int }} {{ "x" | int }} {{ "x" | int(5) }} {{ "3.9" | int }} {{ 3.9 | int }} {{ -3.9 | int }} {{ "2.5" | float }} {{ "x" | float }} {{ "1e3" | float }} {{ m | abs }} {{ -2.5 | abs }} {{ 2.5 | round }} {{ 3.5 | round }} {{ 2.567 | round(2) }} {{ 2.1 | round(0, "ceil") }} {{ 2.9 | round(method="floor") }} {{ "ff" | int(0, 16) }} {{ true | int }} {{ 7 | float }}
+{{ "42" | int }} {{ " 7 " | int }} {{ "x" | int }} {{ "x" | int(5) }} {{ "3.9" | int }} {{ 3.9 | int }} {{ -3.9 | int }} {{ "2.5" | float }} {{ "x" | float }} {{ "1e3" | float }} {{ m | abs }} {{ -2.5 | abs }} {{ 2.5 | round }} {{ 3.5 | round }} {{ 2.567 | round(2) }} {{ 2.1 | round(0, "ceil") }} {{ 2.9 | round(method="floor") }} {{ 2 | round(2) }} {{ "ff" | int(0, 16) }} {{ true | int }} {{ 7 | float }}
 {{ d | tojson }} {{ xs | tojson }} {{ u | tojson }} {{ u | tojson(ensure_ascii=true) }} {{ quotes | tojson }} {{ none_ | tojson }} {{ yes | tojson }} {{ f | tojson }} {{ big | tojson }} {{ ds | tojson(indent=2) }} {{ {} | tojson(indent=2) }} {{ [] | tojson(indent=2) }} {{ d | tojson(separators=(",", ":")) }} {{ {"b": 1, "a": {"d": 1, "c": 2}} | tojson(sort_keys=true) }} {{ "<b>&'" | tojson }} {{ {1: 2} | tojson }} {{ (1, 2) | tojson }} {{ "😀" | tojson(ensure_ascii=true) }}
 {{ "a\nb\n\nc" | indent }}|{{ "a\nb\n\nc" | indent(2, true) }}|{{ "a\nb\n\nc" | indent(2, blank=true) }}|{{ "a\nb" | indent("> ") }}|{{ "a\n" | indent }}|{{ "" | indent(2, true) }}
 {{ "%s is %d and %.2f %r %5s|%-5s|%05d %x %%" | format("a", 3, 2.5, "q", "r", "l", 42, 255) }} {{ "%s-%s" % ("a", 1) }} {{ "%s" % n }} {{ "{} {1} {name} {{}}".format("a", "b", name="c") if no else "{} {}".format("a", 1) }} {{ "{0}{1}{0}".format("a", "b") }} {{ "{x}".format(x=n) }}
@@ -186,6 +186,7 @@ b" }} {{ "\q" }} {{ true }} {{ True }} {{ none }} {{ None }} {{ false }}
 {{ "%d" % "a" }}
 {{ s.index("zz") }}
 {{ xs | nofilter }}
+{{ 2.5 | round(0, "up") }}
 {{ xs is notest }}
 {{ "abc".split("") }}
 {% set d.x = 1 %}
