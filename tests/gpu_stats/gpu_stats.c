@@ -122,14 +122,13 @@ pm_status __wrap_pm_vk_init(pm_vk *vk, bool validate) {
   return PM_OK;
 }
 
-// Tables have a board, so that the kernels which bring experts are recorded too.
+// Of a few rows tables have a board, so that the kernels which bring experts are recorded too.
 bool __wrap_pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *out);
 bool __wrap_pm_gpu_board_find(const pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board *out) {
   static const pm_tensor slots[3] = {{.role = PM_ROLE_WEIGHT}, {.role = PM_ROLE_WEIGHT}, {.role = PM_ROLE_WEIGHT}};
   (void)t;
-  *out = (pm_gpu_board){
-      .max_victim = 8, .max_ring = 8, .n_wave = 1, .n_ring = 8, .few = pm_gpu_rows(r, PM_ROWS_ALL) <= 8, .slots = slots, .entries = slots};
-  return true;
+  *out = (pm_gpu_board){.max_victim = 8, .few = true, .slots = slots, .entries = slots};
+  return pm_gpu_rows(r, PM_ROWS_ALL) <= PM_EXPERT_FEW_ROWS;
 }
 
 // ---- one pipeline's figures ----
