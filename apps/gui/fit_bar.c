@@ -9,8 +9,6 @@ static const struct {
                               [PM_GUI_SCRATCH] = {"scratch", {0.57f, 0.25f, 0.67f, 1}},
                               [PM_GUI_EXPERTS] = {"experts", {0.90f, 0.55f, 0.10f, 1}}};
 
-const char *pm_gui_part_name(pm_gui_part part) { return parts_rows[part].name; }
-
 typedef struct bar {
   double parts[PM_GUI_PARTS], whole;
 } bar;

@@ -9,7 +9,6 @@
 
 // What memory is for, in the order in which bars show it.
 typedef enum pm_gui_part { PM_GUI_WEIGHTS, PM_GUI_CACHE, PM_GUI_SCRATCH, PM_GUI_EXPERTS, PM_GUI_PARTS } pm_gui_part;
-const char *pm_gui_part_name(pm_gui_part part);
 
 typedef struct pm_gui_fit {
   bool good;      // the file could be read
