@@ -224,15 +224,17 @@ static bool in_passes(pm_gpu_recorder *r, const pm_expert_table *t, pm_gpu_board
   return pm_gpu_board_find(r, t, board) && !board->few;
 }
 
+// Experts that come and go need tiles where they come in passes. A step of few rows leaves out what the host computes, which kernels that
+// sum as they go can do, and tiles that are summed later cannot.
 static pm_gpu_pick pick_kernel(pm_gpu_recorder *r, pm_op_kind op, const pm_expert_table *t, uint32_t n_used) {
   pm_gpu_board board;
   const pm_tensor *w = op == PM_OP_EXPERTS_GLU ? t->gate : t->down;
-  bool passes = in_passes(r, t, &board);
+  bool move = pm_gpu_board_find(r, t, &board), passes = move && !board.few;
   uint32_t n_out = (uint32_t)w->ne[1] * (op == PM_OP_EXPERTS_GLU ? n_used : 1);
-  uint32_t n_row = passes ? UINT32_MAX : pm_gpu_rows(r, PM_ROWS_ALL);
+  uint32_t n_row = passes ? UINT32_MAX : move ? 1 : pm_gpu_rows(r, PM_ROWS_ALL);
   pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){op, n_row, pm_gpu_row_units(w->ne[0]), n_out});
-  if (passes && !pm_gpu_is_tiled(&pick))
-    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts in passes", pick.kernel));
+  if (move && pm_gpu_is_tiled(&pick) != passes)
+    pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts that come and go", pick.kernel));
   return pick;
 }
 
