@@ -359,6 +359,19 @@ static void put_merge(FILE *f, const char *text, size_t n, bool pair) {
   fputc(']', f);
 }
 
+// Newer folders have the template in a file of its own.
+static void write_template(const writer *w, const char *folder, const char *text, size_t n) {
+  FILE *f = create(folder, "tokenizer_config.json");
+  fprintf(f, "{\"bos_token\": {\"content\": \"<|bos|>\"}, \"add_bos_token\": true");
+  if (!w->o->newer) fprintf(f, ", \"chat_template\": "), put_text(f, text, n);
+  fprintf(f, "}\n");
+  MUST(fclose(f) == 0);
+  if (!w->o->newer) return;
+  f = create(folder, "chat_template.jinja");
+  MUST(fwrite(text, 1, n, f) == n);
+  MUST(fclose(f) == 0);
+}
+
 static void write_tokenizer(const writer *w, const char *folder) {
   static const char SPLIT[] =
       "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "
@@ -396,15 +409,9 @@ static void write_tokenizer(const writer *w, const char *folder) {
   }
   fprintf(f, "]}}\n");
   MUST(fclose(f) == 0);
-  f = create(folder, "tokenizer_config.json");
-  fprintf(f, "{\"bos_token\": {\"content\": \"<|bos|>\"}, \"add_bos_token\": true");
-  if (!w->o->newer) fprintf(f, ", \"chat_template\": \"{{ bos_token }}\\n\"");
-  fprintf(f, "}\n");
-  MUST(fclose(f) == 0);
-  if (!w->o->newer) return;
-  f = create(folder, "chat_template.jinja");
-  fprintf(f, "{{ bos_token }}\n");
-  MUST(fclose(f) == 0);
+  text = "{{ bos_token }}\n", n = strlen(text);
+  if (pm_model_file_find_meta(s, "tokenizer.chat_template")) MUST(pm_meta_string(s, "tokenizer.chat_template", 0, &text, &n) == PM_OK);
+  write_template(w, folder, text, n);
 }
 
 // ---- the twin ------------------------------------------------------------------------------------------------------
