@@ -4,18 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int main(int argc, char **argv) {
-  json_error_t error;
-  json_t *root = json_loadf(stdin, 0, &error), *at = root;
-  if (argc != 2 || !root) {
-    fprintf(stderr, "json_get: line %d: %s\n", error.line, error.text);
-    return 1;
-  }
-  for (char *word = strtok(argv[1], "."); word; word = strtok(NULL, ".")) {
-    if (!strcmp(word, "count") && json_is_array(at)) {
-      printf("%zu\n", json_array_size(at));
-      return 0;
-    }
+static int print(const json_t *at, char *path) {
+  for (char *word = strtok(path, "."); word; word = strtok(NULL, ".")) {
+    if (!strcmp(word, "count") && json_is_array(at)) return printf("%zu\n", json_array_size(at)), 0;
     at = json_is_array(at) ? json_array_get(at, strtoul(word, NULL, 10)) : json_object_get(at, word);
   }
   if (!at) {
@@ -26,6 +17,17 @@ int main(int argc, char **argv) {
     puts(json_string_value(at));
   else
     json_dumpf(at, stdout, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)), putchar('\n');
-  json_decref(root);
   return 0;
+}
+
+int main(int argc, char **argv) {
+  json_error_t error;
+  json_t *root = json_loadf(stdin, 0, &error);
+  if (argc != 2 || !root) {
+    fprintf(stderr, "json_get: line %d: %s\n", error.line, error.text);
+    return 1;
+  }
+  int code = print(root, argv[1]);
+  json_decref(root);
+  return code;
 }

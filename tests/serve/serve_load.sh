@@ -6,6 +6,9 @@ client=$4 seconds=${5:-5}
 # shellcheck source=tests/serve/serve_check.sh
 . "$(dirname "$0")/serve_check.sh"
 chat=/v1/chat/completions
+# What AddressSanitizer keeps of freed memory would look like growth.
+ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=1
+export ASAN_OPTIONS
 
 check "starts" serve "$model" --parallel 4 --queue 4
 port=${url##*:}
