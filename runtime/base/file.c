@@ -1,10 +1,12 @@
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -112,6 +114,39 @@ struct pm_file_writer {
   uint8_t buffer[WRITE_BUFFER];
 };
 
+// A temporary belongs to whoever holds its lock. One that nobody holds is what is left of a program that was killed.
+static void remove_if_left(const char *path) {
+  int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return;
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) (void)unlink(path);
+  close(fd);
+}
+
+// Temporaries of a path that nobody writes any more: PATH.part-NUMBER-NUMBER.
+static void remove_left_ones(const char *path) {
+  char other[PATH_MAX];
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  size_t n_folder = (size_t)(name - path), n = strlen(name);
+  snprintf(other, sizeof other, "%.*s", (int)n_folder, path);
+  DIR *folder = opendir(n_folder ? other : ".");
+  for (struct dirent *e; folder && (e = readdir(folder));) {
+    long process;
+    int number, end = 0;
+    if (strncmp(e->d_name, name, n) || sscanf(e->d_name + n, ".part-%ld-%d%n", &process, &number, &end) != 2 || e->d_name[n + (size_t)end])
+      continue;
+    int length = snprintf(other, sizeof other, "%.*s%s", (int)n_folder, path, e->d_name);
+    if (length > 0 && (size_t)length < sizeof other) remove_if_left(other);
+  }
+  if (folder) closedir(folder);
+}
+
+// Whoever removes temporaries may have found this one before its lock was taken.
+static bool keep_locked(int fd) {
+  struct stat info;
+  (void)flock(fd, LOCK_EX);  // where files cannot be locked, nobody removes them either
+  return fstat(fd, &info) == 0 && info.st_nlink > 0;
+}
+
 static pm_status open_temporary(pm_file_writer *w, const char *path) {
   size_t n = strlen(path) + 40;
   w->path = pm_strdup(path);
@@ -120,10 +155,14 @@ static pm_status open_temporary(pm_file_writer *w, const char *path) {
   if (!w->path || !w->temporary) PM_FAIL(PM_ERR_MEMORY, "out of memory: writing %s", path);
   struct stat info;
   if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) PM_FAIL(PM_ERR_IO, "cannot write %s: it is a directory", path);
-  for (int i = 0; i < 100; i++) {
+  remove_left_ones(path);
+  for (int i = 0; i < 100 && w->fd < 0; i++) {
     snprintf(w->temporary, n, "%s.part-%ld-%d", path, (long)getpid(), i);
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd >= 0 || errno != EEXIST) break;
+    if (w->fd < 0 && errno != EEXIST) break;
+    if (w->fd < 0 || keep_locked(w->fd)) continue;
+    close(w->fd);
+    w->fd = -1, errno = EEXIST;
   }
   if (w->fd >= 0) return PM_OK;
   pm_status status = pm_fail(PM_ERR_IO, "cannot create %s: %s", w->temporary, strerror(errno));

@@ -26,7 +26,8 @@ pm_status pm_file_map(pm_file *file, const uint8_t **out) PM_MUST_USE;
 void pm_file_will_need(pm_file *file, uint64_t offset, uint64_t bytes);
 void pm_file_dont_need(pm_file *file, uint64_t offset, uint64_t bytes);
 
-// Writes a file so that it appears whole or not at all: a temporary beside it, then rename.
+// Writes a file so that it appears whole or not at all: a temporary beside it, then rename. Temporaries of the same path that a killed
+// program left are removed when it is opened.
 typedef struct pm_file_writer pm_file_writer;
 pm_status pm_file_writer_open(const char *path, pm_file_writer **out) PM_MUST_USE;
 pm_status pm_file_writer_append(pm_file_writer *w, const void *src, size_t bytes) PM_MUST_USE;

@@ -1,12 +1,14 @@
 // Files: reading, mapping, and writing that is whole or not at all.
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 // cmocka needs some of the above
 #include <cmocka.h>
@@ -144,6 +146,30 @@ static void writing_is_all_or_nothing(void **state) {
   pm_file_writer_abandon(NULL);
 }
 
+static void what_a_killed_writer_left_goes(void **state) {
+  (void)state;
+  const char *path = in_folder("saved");
+  pm_file_writer *alive, *w;
+  assert_int_equal(pm_file_writer_open(path, &alive), PM_OK);
+  pid_t child = fork();
+  if (!child) {
+    if (pm_file_writer_open(path, &w) || pm_file_writer_append(w, "half", 4) || pm_file_writer_flush(w)) _exit(1);
+    raise(SIGKILL);
+  }
+  int how;
+  assert_int_equal(waitpid(child, &how, 0), child);
+  assert_true(WIFSIGNALED(how));
+  write_file(in_folder("saved.part-x-1"), "mine", 4);  // the name is another's
+  assert_int_equal(count_files(), 3);
+  assert_int_equal(pm_file_writer_open(path, &w), PM_OK);
+  assert_int_equal(count_files(), 3);  // the killed one's is gone, the new one's is there
+  pm_file_writer_abandon(w);
+  assert_int_equal(pm_file_writer_commit(alive), PM_OK);  // who lives keeps his
+  assert_int_equal(count_files(), 2);
+  unlink(path);
+  unlink(in_folder("saved.part-x-1"));
+}
+
 static void writing_fails_cleanly(void **state) {
   (void)state;
   pm_file_writer *w;
@@ -236,6 +262,7 @@ int main(void) {
       cmocka_unit_test(reads_and_maps),
       cmocka_unit_test(empty_file),
       cmocka_unit_test(writing_is_all_or_nothing),
+      cmocka_unit_test(what_a_killed_writer_left_goes),
       cmocka_unit_test(files_and_their_folders),
       cmocka_unit_test(writing_fails_cleanly),
       cmocka_unit_test(no_memory_for_a_file),
