@@ -174,22 +174,28 @@ void pm_answer_stop(pm_answer *a, pm_stop why) {
 
 // ---- tokens ----
 
-// What a grammar says of a token. Thinking follows none, and an answer may begin with it.
+// What a grammar says of a token. Thinking follows none, and an answer may begin with it, but not end in it.
 static bool fits(pm_answer *a, int32_t id) {
   const pm_tokenizer *t = a->session->engine->tokenizer;
   size_t n;
   const char *bytes = pm_token_bytes(t, id, false, &n);
-  if (!a->matcher || a->think.thinking || (!a->result.n_token && id == a->think_marks[0])) return true;
+  if (!a->matcher || (!a->result.n_token && id == a->think_marks[0])) return true;
+  if (a->think.thinking) return a->think_marks[1] < 0 || !pm_token_is_end(t, id);
   if (pm_token_is_end(t, id)) return pm_matcher_may_end(a->matcher);
   uint32_t state = pm_matcher_look(a->matcher);
   for (size_t i = 0; i < n && state != PM_MATCHER_DEAD; i++) state = pm_matcher_step(a->matcher, state, (uint8_t)bytes[i]);
   return n && state != PM_MATCHER_DEAD;
 }
 
-// All tokens for which `fits` holds.
+// All tokens for which `fits` holds; instead of an end within thinking the end of the thinking.
 static void find_fitting(pm_answer *a) {
   const pm_engine *e = a->session->engine;
   uint32_t n_vocab = e->model.config.n_vocab;
+  if (a->think.thinking) {
+    memset(a->allowed, 0, (n_vocab + 63) / 64 * sizeof *a->allowed);
+    a->allowed[a->think_marks[1] / 64] = 1ull << a->think_marks[1] % 64;
+    return;
+  }
   pm_token_order_allow(e->token_order, a->matcher, a->allowed, n_vocab);
   for (uint32_t id = 0; pm_matcher_may_end(a->matcher) && id < n_vocab; id++)
     if (pm_token_is_end(e->tokenizer, (int32_t)id)) a->allowed[id / 64] |= 1ull << id % 64;
