@@ -197,13 +197,27 @@ static void finish_stream(pm_exchange *x) {
   if (good) end_stream(x);
 }
 
+// A call comes whole, or its arguments in pieces.
+static void keep_calls(pm_reply *r, json_t *calls) {
+  json_t *call;
+  size_t i;
+  if (!r->tools) r->tools = json_array();
+  json_array_foreach(calls, i, call) {
+    json_t *known = json_object_get(json_array_get(r->tools, (size_t)json_integer_value(json_object_get(call, "index"))), "function");
+    if (!known) {
+      json_object_del(call, "index");  // which only streams have
+      json_array_append(r->tools, call);
+      continue;
+    }
+    const char *more = json_string_value(json_object_get(json_object_get(call, "function"), "arguments"));
+    json_object_set_new(known, "arguments", json_sprintf("%s%s", json_string_value(json_object_get(known, "arguments")), more));
+  }
+}
+
 static void keep(pm_reply *r, const pm_event *event) {
-  json_t **array = event->kind == PM_EVENT_TOOLS ? &r->tools : NULL;
   if (event->kind == PM_EVENT_TEXT) pm_text_append(&r->text, event->text, event->n);
   if (event->kind == PM_EVENT_THINKING) pm_text_append(&r->thinking, event->text, event->n);
-  if (!array) return;
-  if (!*array) *array = json_array();
-  json_array_extend(*array, event->json);
+  if (event->kind == PM_EVENT_TOOLS) keep_calls(r, event->json);
 }
 
 static void keep_token(pm_reply *r, json_t *token) {

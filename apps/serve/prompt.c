@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "tool_prompt.h"
 
 // An answer at the end is gone on with, unless the client wants neither a new turn nor that.
 static bool continues(const pm_request *r, json_t *messages) {
@@ -37,11 +38,16 @@ static pumice_status render(const pumice_model *model, const char *request, pm_t
 }
 
 bool pm_prompt_render(const pumice_model *model, const pm_request *r, pm_text *text, char why[512]) {
-  json_t *messages = conversation(r);
+  json_t *messages = conversation(r), *tools = r->tools;
   bool goes_on = continues(r, messages);
+  if (pm_tools_matter(messages, tools) && !pm_tools_known(model)) {
+    json_t *plain = pm_tools_spell_out(messages, tools);
+    json_decref(messages);
+    messages = plain, tools = NULL;
+  }
   json_t *request = json_pack("{s:o, s:b, s:b}", "messages", messages, "add_generation_prompt", r->add_generation_prompt && !goes_on,
                               "continue_final_message", goes_on);
-  if (r->tools) json_object_set(request, "tools", r->tools);
+  if (tools) json_object_set(request, "tools", tools);
   if (r->think >= 0) json_object_set_new(request, "enable_thinking", json_boolean(r->think));
   json_t *values = r->template_values ? json_copy(r->template_values) : json_object();
   if (r->effort) json_object_set_new(values, "reasoning_effort", json_string(r->effort));

@@ -1,5 +1,6 @@
 #include "reply.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -8,16 +9,16 @@
 #include "server.h"
 #include "terminal.h"
 
-static void make_id(char id[40], const char *prefix) {
-  static uint64_t counter;
-  uint64_t bits[2] = {(uint64_t)time(NULL), ++counter};
+void pm_reply_id(char id[40], const char *prefix) {
+  static atomic_ullong counter;
+  uint64_t bits[2] = {(uint64_t)time(NULL), atomic_fetch_add(&counter, 1)};
   if (getrandom(bits, sizeof bits, GRND_NONBLOCK) != sizeof bits) bits[0] ^= bits[1] * 0x9E3779B97F4A7C15u;
-  snprintf(id, 40, "%s-%016llx%08llx", prefix, (unsigned long long)bits[0], (unsigned long long)(bits[1] & UINT32_MAX));
+  snprintf(id, 40, "%s%016llx%08llx", prefix, (unsigned long long)bits[0], (unsigned long long)(bits[1] & UINT32_MAX));
 }
 
 void pm_reply_init(pm_reply *r, const pm_reply_format *format, const pm_request *request, const char *model) {
   *r = (pm_reply){.format = format, .request = request, .created = (int64_t)time(NULL), .began = pm_seconds()};
-  make_id(r->id, format->dialect == PM_DIALECT_CHAT ? "chatcmpl" : "cmpl");
+  pm_reply_id(r->id, format->dialect == PM_DIALECT_CHAT ? "chatcmpl-" : "cmpl-");
   snprintf(r->model, sizeof r->model, "%s", *model || !request->model ? model : request->model);
   pm_text_clear(&r->text);
   pm_text_clear(&r->thinking);

@@ -35,6 +35,9 @@ typedef struct pm_reply {
   const struct pm_outcome *outcome;
 } pm_reply;
 
+// A new name for something, for either thread to make.
+void pm_reply_id(char id[40], const char *prefix);
+
 void pm_reply_init(pm_reply *r, const pm_reply_format *format, const pm_request *request, const char *model);
 void pm_reply_finish(pm_reply *r);
 

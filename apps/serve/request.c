@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "forced_call.h"
 #include "text_buffer.h"
 
 enum { CONVERSATIONS = PM_DIALECT_CHAT | PM_DIALECT_OLLAMA_CHAT, OLLAMA = PM_DIALECT_OLLAMA_CHAT | PM_DIALECT_OLLAMA_GENERATE };
@@ -46,6 +47,17 @@ static bool check_together(const pm_request *r, char why[256]) {
   return true;
 }
 
+// A call that the client insists on is an answer by a schema.
+static bool force_call(pm_request *r, char why[256]) {
+  if (!r->tool_choice || strcmp(r->tool_choice, "required")) return true;
+  r->schema = pm_forced_call_schema(r->tools, r->tool_name);
+  r->must_call = r->schema != NULL;
+  if (r->must_call) return true;
+  snprintf(why, 256, "the field 'tool_choice' asks for a call%s%.80s, which is not among 'tools'", r->tool_name ? " of " : "",
+           r->tool_name ? r->tool_name : "");
+  return false;
+}
+
 // The options of Ollama's bodies are an object of their own.
 static bool read_body(pm_request *r, char why[256]) {
   if (!json_is_object(r->body)) {
@@ -58,7 +70,8 @@ static bool read_body(pm_request *r, char why[256]) {
     return false;
   }
   if (json_is_object(options) && !pm_request_read_fields(r, options, why)) return false;
-  return pm_request_read_fields(r, r->body, why) && need_prompt(r, why) && pm_request_check_messages(r, why) && check_together(r, why);
+  return pm_request_read_fields(r, r->body, why) && need_prompt(r, why) && pm_request_check_messages(r, why) && check_together(r, why) &&
+         force_call(r, why);
 }
 
 pm_request *pm_request_create(json_t *body, pm_dialect dialect, const pumice_sampling *defaults, char why[256]) {

@@ -33,6 +33,9 @@ typedef struct pm_request {
   json_t *messages, *tools;  // NULL if there are none
   json_t *template_values;   // chat_template_kwargs
   const char *tool_choice;   // NULL = "auto"
+  const char *tool_name;     // the one that must be called; NULL = any
+  bool must_call;            // the answer is a call, and `schema` that of one
+  bool one_call;             // at most
   const char *effort;        // reasoning_effort
   json_t *prompt;            // a text, or an array of token numbers
   bool raw, add_generation_prompt, continue_final_message, echo;

@@ -136,11 +136,20 @@ static bool set_n_probs(pm_request *r, json_t *value, char why[256]) {
 // "auto", "none", "required", or {"type": "function", "function": {"name": ...}}
 static bool set_tool_choice(pm_request *r, json_t *value, char why[256]) {
   const char *word = json_string_value(value);
-  if (word && (!strcmp(word, "auto") || !strcmp(word, "none"))) {
+  if (word && (!strcmp(word, "auto") || !strcmp(word, "none") || !strcmp(word, "required"))) {
     r->tool_choice = word;
     return true;
   }
-  return refuse(why, "tool_choice", "\"auto\" or \"none\": which tool is called is the model's choice");
+  const char *type = json_string_value(json_object_get(value, "type"));
+  r->tool_name = json_string_value(json_object_get(json_object_get(value, "function"), "name"));
+  r->tool_choice = "required";
+  if (type && !strcmp(type, "function") && r->tool_name) return true;
+  return refuse(why, "tool_choice", "\"auto\", \"none\", \"required\" or {\"type\": \"function\", \"function\": {\"name\": ...}}");
+}
+
+static bool set_parallel_calls(pm_request *r, json_t *value, char why[256]) {
+  r->one_call = json_is_false(value);
+  return json_is_boolean(value) || refuse(why, "parallel_tool_calls", "true or false");
 }
 
 static bool set_template_values(pm_request *r, json_t *value, char why[256]) {
@@ -229,6 +238,7 @@ static const field fields[] = {
     {"raw", PM_DIALECT_OLLAMA_GENERATE, FLAG, AT(raw)},
     {"tools", PM_DIALECT_CHAT | PM_DIALECT_OLLAMA_CHAT, VALUE, AT(tools)},
     {"tool_choice", PM_DIALECT_CHAT, SPECIAL, .set = set_tool_choice},
+    {"parallel_tool_calls", PM_DIALECT_CHAT, SPECIAL, .set = set_parallel_calls},
     {"chat_template_kwargs", PM_DIALECT_CHAT, SPECIAL, .set = set_template_values},
     {"reasoning_effort", PM_DIALECT_CHAT, SPECIAL, .set = set_effort},
     {"thinking", PM_DIALECT_CHAT, SPECIAL, .set = set_think},

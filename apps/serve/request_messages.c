@@ -56,6 +56,15 @@ static bool set_content(json_t *message, size_t at, char why[256]) {
   return false;
 }
 
+static bool check_calls(json_t *message, size_t at, char why[256]) {
+  json_t *calls = json_object_get(message, "tool_calls");
+  bool good = !calls || json_is_null(calls) || json_is_array(calls);
+  for (size_t i = 0; good && i < json_array_size(calls); i++)
+    good = json_is_string(json_object_get(json_object_get(json_array_get(calls, i), "function"), "name"));
+  if (!good) snprintf(why, 256, "messages[%zu].tool_calls takes an array of {\"function\": {\"name\": ..., \"arguments\": ...}}", at);
+  return good;
+}
+
 // Ollama calls the thinking of earlier answers "thinking".
 static void rename_thinking(json_t *message) {
   json_t *thinking = json_object_get(message, "thinking");
@@ -85,7 +94,7 @@ bool pm_request_check_messages(pm_request *r, char why[256]) {
   for (size_t i = 0; i < json_array_size(r->messages); i++) {
     json_t *message = json_array_get(r->messages, i);
     rename_thinking(message);
-    if (!set_role(message, i, why) || !set_content(message, i, why)) return false;
+    if (!set_role(message, i, why) || !set_content(message, i, why) || !check_calls(message, i, why)) return false;
   }
   if (r->tools && !check_tools(r, why)) return false;
   bool none = r->tool_choice && !strcmp(r->tool_choice, "none");

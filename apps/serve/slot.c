@@ -18,6 +18,7 @@ bool pm_slot_init(pm_slot *s, uint32_t index, pumice_model *model, uint32_t n_ct
 static void release(pm_slot *s) {
   pumice_answer_end(s->answer);
   pumice_tool_stream_end(s->tools);
+  pm_forced_call_finish(&s->forced);
   free(s->prompt.tokens);
   pm_job_release(s->job);
   s->answer = NULL;
@@ -67,11 +68,17 @@ static bool on_plain_text(void *user, const char *text, size_t bytes) {
 
 static bool on_call(void *user, uint32_t index, const char *id, const char *name, const char *arguments) {
   pm_slot *s = user;
+  if (index && s->job->request->one_call) return true;
   json_t *call = json_pack("{s:i, s:o, s:s, s:{s:o, s:o}}", "index", (int)index, "id", pm_json_words(id), "type", "function", "function",
                            "name", pm_json_words(name), "arguments", pm_json_words(arguments));
   s->job->outcome.calls_tools = true;
   pm_job_post(s->mail, s->job, PM_EVENT_TOOLS, json_pack("[o]", call), NULL, 0);
   return true;
+}
+
+static void push_forced(pm_slot *s, const char *text, size_t bytes, bool end, bool whole) {
+  json_t *calls = pm_forced_call_push(&s->forced, text, bytes, end, whole);
+  if (calls) pm_job_post(s->mail, s->job, PM_EVENT_TOOLS, calls, NULL, 0);
 }
 
 static bool on_text(void *user, pumice_event kind, const char *text, size_t bytes) {
@@ -80,6 +87,8 @@ static bool on_text(void *user, pumice_event kind, const char *text, size_t byte
   if (!bytes) return true;
   if (s->thinking)
     pm_job_post(s->mail, s->job, PM_EVENT_THINKING, NULL, text, bytes);
+  else if (s->job->request->must_call)
+    push_forced(s, text, bytes, false, false);
   else if (s->tools)
     return pumice_tool_stream_push(s->tools, text, bytes, false) == PUMICE_OK;
   else
@@ -88,6 +97,10 @@ static bool on_text(void *user, pumice_event kind, const char *text, size_t byte
 }
 
 static void end_job(pm_slot *s, pumice_stop stop) {
+  if (s->job->request->must_call) {
+    s->job->outcome.calls_tools = s->forced.begun && stop == PUMICE_STOP_END;
+    push_forced(s, "", 0, true, stop == PUMICE_STOP_END);
+  }
   if (s->tools && pumice_tool_stream_push(s->tools, "", 0, true) != PUMICE_OK) {
     pm_slot_abandon(s, 500, pumice_error());
     return;
@@ -125,7 +138,7 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .bias = r->bias,
                                    .n_bias = r->n_bias,
                                    .ignore_end = r->ignore_end,
-                                   .special = r->tools != NULL,
+                                   .special = r->tools && !r->must_call,
                                    .n_probs = r->n_probs,
                                    .grammar = r->grammar,
                                    .json_schema = r->schema,
@@ -133,7 +146,7 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .probs = r->want_probs || r->return_tokens ? on_probs : NULL,
                                    .user = s};
   s->n_earlier = s->job->outcome.n_answer;
-  if (r->tools && !s->tools) {
+  if (r->tools && !r->must_call && !s->tools) {
     pumice_status status = pumice_tool_stream_begin(s->model, on_plain_text, on_call, s, &s->tools);
     if (status != PUMICE_OK) return status;
   }
@@ -217,7 +230,9 @@ static void sample(pm_slot *s) {
     return;
   }
   note_progress(s);
-  if (done)
+  if (r->one_call && o->calls_tools)
+    end_job(s, PUMICE_STOP_END);
+  else if (done)
     end_job(s, o->stop);
   else if (r->max_seconds_ms && 1e3 * o->answer_seconds > r->max_seconds_ms)
     end_job(s, PUMICE_STOP_LENGTH);
