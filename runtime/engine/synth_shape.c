@@ -8,7 +8,8 @@
 
 // ---- tables --------------------------------------------------------------------------------------------------------
 
-// From the published config.json of each model. "tiny" is for tests: small, but with everything DeepSeek-V3 has.
+// From the published config.json of each model. The tiny ones are for tests: "tiny" is small, but with everything DeepSeek-V3 has, and
+// "tiny-v2-lite" has V2-Lite's heads and experts, narrow ones.
 static const pm_synth_model MODELS[] = {
     {"deepseek-v2-lite", "deepseek-llm",    .n_vocab = 102400,   .n_ctx = 163840, .n_layer = 27,     .n_dense = 1,  .d_model = 2048,
      .n_head = 16,       .n_latent = 512,   .n_nope = 128,       .n_rope = 64,    .n_value = 128,    .d_ff = 10944, .d_ff_expert = 1408,
@@ -28,6 +29,11 @@ static const pm_synth_model MODELS[] = {
      .n_expert = 8,    .n_used = 2,    .n_shared = 1,  .n_group = 4,   .n_group_used = 2,
      .sigmoid = true,  .scale = 2.5f,  .eps = 1e-6f,   .theta = 10000, .yarn_factor = 16,
      .yarn_log = 0.1f, .yarn_ctx = 256},
+    {"tiny-v2-lite", "tiny",         .n_vocab = 320,    .n_ctx = 4096,       .n_layer = 3,
+     .n_dense = 1,   .d_model = 256, .n_head = 16,      .n_latent = 64,      .n_nope = 32,
+     .n_rope = 16,   .n_value = 32,  .d_ff = 352,       .d_ff_expert = 96,   .n_expert = 64,
+     .n_used = 6,    .n_shared = 2,  .n_group = 1,      .n_group_used = 1,   .scale = 1,
+     .eps = 1e-6f,   .theta = 10000, .yarn_factor = 16, .yarn_log = 0.0707f, .yarn_ctx = 256},
 };
 
 typedef enum tensor_class { EMBED, OUTPUT, ATTENTION, VALUE, GATE_UP, DOWN, PLAIN, ONES, N_CLASS } tensor_class;
