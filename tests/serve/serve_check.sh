@@ -8,7 +8,7 @@ if ! command -v curl > /dev/null; then
   exit 77
 fi
 server=
-trap '[ -z "$server" ] || kill "$server" 2> /dev/null; rm -rf "$tmp"' EXIT
+trap '[ -z "$server" ] || kill "$server" 2> /dev/null || :; rm -rf "$tmp"' EXIT
 
 # Starts a server with these arguments and waits until it is ready, or holds no model; sets $url.
 serve() {
