@@ -6,6 +6,7 @@
 enum { GONE, JOINED };
 enum { TRIES = 1000 };
 static const double try_seconds = 1e-3;
+static const double spin_seconds = 1e-3;  // longer than a token's layer takes
 
 static VkResult signal_to(pm_gpu_gates *g, int gate, uint64_t value) {
   VkSemaphoreSignalInfo info = {
@@ -47,14 +48,14 @@ void pm_gpu_gates_finish(pm_gpu_device *d, pm_gpu_gates *g) {
 
 pm_status pm_gpu_gates_wait(pm_gpu_gates *g, uint64_t value) {
   pm_gpu_device *d = g->device;
-  double limit = pm_clock_seconds() + pm_gpu_answer_seconds(d);
-  for (;;) {
+  double limit = pm_clock_seconds() + spin_seconds;
+  do {
     uint64_t now;
     PM_GPU(d, d->fn.vkGetSemaphoreCounterValue(d->handle, g->asked, &now), "vkGetSemaphoreCounterValue");
     if (now >= value) return PM_OK;
-    if (pm_clock_seconds() > limit) return pm_gpu_device_fail(d, VK_TIMEOUT, "vkGetSemaphoreCounterValue");
     for (int i = 0; i < 16; i++) pm_thread_pause();
-  }
+  } while (pm_clock_seconds() < limit);
+  return pm_gpu_timeline_wait(d, g->asked, value);
 }
 
 pm_status pm_gpu_gates_go(pm_gpu_gates *g, uint64_t value, double when) {

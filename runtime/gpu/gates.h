@@ -18,7 +18,8 @@ typedef struct pm_gpu_gates {
 pm_status pm_gpu_gates_init(pm_gpu_device *d, pm_gpu_gates *g) PM_MUST_USE;
 void pm_gpu_gates_finish(pm_gpu_device *d, pm_gpu_gates *g);
 
-// Waits until the device has asked with this value; spins, because sleepers wake too late by the time that a layer takes.
+// Waits until the device has asked with this value. Spins first, because sleepers wake too late by the time that a token's layer takes;
+// sleeps then, so that a prompt does not keep a core busy.
 pm_status pm_gpu_gates_wait(pm_gpu_gates *g, uint64_t value) PM_MUST_USE;
 
 // `when`: pm_clock_seconds, 0: at once.

@@ -217,9 +217,11 @@ double pm_gpu_answer_seconds(const pm_gpu_device *d) {
   return d->probe.info.kind == PM_GPU_SOFTWARE ? answer_seconds_software : answer_seconds;
 }
 
-pm_status pm_gpu_wait(pm_gpu_device *d, uint64_t ticket) {
+pm_status pm_gpu_wait(pm_gpu_device *d, uint64_t ticket) { return pm_gpu_timeline_wait(d, d->timeline, ticket); }
+
+pm_status pm_gpu_timeline_wait(pm_gpu_device *d, VkSemaphore timeline, uint64_t value) {
   VkSemaphoreWaitInfo info = {
-      .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &d->timeline, .pValues = &ticket};
+      .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &timeline, .pValues = &value};
   PM_GPU(d, d->fn.vkWaitSemaphores(d->handle, &info, (uint64_t)(pm_gpu_answer_seconds(d) * 1e9)), "vkWaitSemaphores");
   return PM_OK;
 }

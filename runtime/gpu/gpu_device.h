@@ -52,6 +52,9 @@ double pm_gpu_answer_seconds(const pm_gpu_device *d);
 // A timeline semaphore that stands at 0; vkDestroySemaphore ends it.
 pm_status pm_gpu_timeline_init(pm_gpu_device *d, VkSemaphore *out) PM_MUST_USE;
 
+// Sleeps until a timeline semaphore has the value; PM_ERR_DEVICE_LOST after pm_gpu_answer_seconds.
+pm_status pm_gpu_timeline_wait(pm_gpu_device *d, VkSemaphore timeline, uint64_t value) PM_MUST_USE;
+
 // Submits n command buffers as one piece of work; its ticket is d->ticket afterwards.
 pm_status pm_gpu_submit(pm_gpu_device *d, const VkCommandBuffer *commands, uint32_t n) PM_MUST_USE;
 

@@ -58,13 +58,6 @@ void pm_gpu_moves_finish(pm_gpu_device *d, pm_gpu_moves *m) {
 
 // ---- moves ----
 
-static pm_status wait_for(pm_gpu_device *d, const pm_gpu_moves *m, uint64_t ticket) {
-  VkSemaphoreWaitInfo info = {
-      .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &m->passed, .pValues = &ticket};
-  PM_GPU(d, d->fn.vkWaitSemaphores(d->handle, &info, (uint64_t)(pm_gpu_answer_seconds(d) * 1e9)), "vkWaitSemaphores");
-  return PM_OK;
-}
-
 // Behind every step that was submitted, which may read what the slots hold now.
 static pm_status submit(pm_gpu_device *d, pm_gpu_moves *m, VkCommandBuffer commands) {
   static const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
@@ -90,7 +83,7 @@ static pm_status submit(pm_gpu_device *d, pm_gpu_moves *m, VkCommandBuffer comma
 }
 
 pm_status pm_gpu_moves_forget(pm_gpu_device *d, pm_gpu_moves *m) {
-  PM_TRY(wait_for(d, m, m->ticket));
+  PM_TRY(pm_gpu_timeline_wait(d, m->passed, m->ticket));
   drop_lanes(d, m);
   return PM_OK;
 }
@@ -99,7 +92,7 @@ pm_status pm_gpu_moves_forget(pm_gpu_device *d, pm_gpu_moves *m) {
 static pm_status submit_some(pm_gpu_device *d, pm_gpu_moves *m, const pm_gpu_boards *b, const pm_gpu_plan *plan,
                              const pm_expert_move *moves, uint32_t *n) {
   uint32_t lane = m->next, class = b->tables[moves->table].class, taken = 0;
-  PM_TRY(wait_for(d, m, m->lanes[lane].ticket));
+  PM_TRY(pm_gpu_timeline_wait(d, m->passed, m->lanes[lane].ticket));
   uint32_t *words = (uint32_t *)(void *)(b->words.mapped + list_at(b, lane));
   for (; taken < *n && taken < PM_GPU_LANE_MOVES && b->tables[moves[taken].table].class == class; taken++) {
     pm_gpu_entry home = plan->classes[class].homes[moves[taken].home], slot = plan->classes[class].records[moves[taken].slot];
@@ -117,7 +110,7 @@ static pm_status submit_some(pm_gpu_device *d, pm_gpu_moves *m, const pm_gpu_boa
 static pm_status settle(pm_gpu_device *d, pm_gpu_moves *m, pm_status status) {
   char message[512];
   snprintf(message, sizeof message, "%s", pm_fail_message());
-  if (!d->broken && wait_for(d, m, m->ticket) == PM_OK) m->seen = m->ticket;
+  if (!d->broken && pm_gpu_timeline_wait(d, m->passed, m->ticket) == PM_OK) m->seen = m->ticket;
   return pm_fail(status, "%s", message);
 }
 

@@ -175,13 +175,14 @@ static pm_status choose_pieces(pm_gpu *g, const pm_gpu_recording *r, const pm_st
 
 // ---- submissions ----
 
-// Pieces [first, end) as batches of one submission; its ticket is d->ticket afterwards.
+// Pieces [first, end) as batches of one submission; its ticket is d->ticket afterwards. Every batch signals something: Mesa's drivers
+// join one that does not with the next, and it would wait for what that waits for.
 static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
   static const VkPipelineStageFlags stages[2] = {VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT};
   pm_gpu_device *d = &g->device;
   pm_gpu_run *run = &g->step_run;
   uint32_t n = 0;
-  uint64_t ticket = d->ticket + 1;
+  uint64_t ticket = d->ticket;
   for (uint32_t i = first; i < end; n++) {
     pm_gpu_batch *b = &run->batches[n];
     *b = (pm_gpu_batch){.values = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -204,7 +205,7 @@ static pm_status submit(pm_gpu *g, uint32_t first, uint32_t end) {
     while (i < end && !is_asking(run->pieces[i - 1].when) && !is_waiting(run->pieces[i].when) && run->pieces[i].when != PM_GPU_JOINED);
     info->commandBufferCount = i - start;
     if (is_asking(run->pieces[i - 1].when)) b->signals[n_signal] = g->gates.asked, b->signal_values[n_signal++] = run->gates[i - 1];
-    if (i == end) b->signals[n_signal] = d->timeline, b->signal_values[n_signal++] = ticket;
+    if (i == end || !n_signal) b->signals[n_signal] = d->timeline, b->signal_values[n_signal++] = ++ticket;
     info->signalSemaphoreCount = b->values.signalSemaphoreValueCount = n_signal;
   }
   PM_GPU(d, d->fn.vkQueueSubmit(d->queue, n, run->infos, VK_NULL_HANDLE), "vkQueueSubmit");
