@@ -6,15 +6,14 @@
 
 #include "memory.h"
 
-// Tokens of a window; windows between two looks at another way, at a bad one, and at one that has just won.
-enum { WINDOW = 8, AGAIN = 32, RARELY = 256, SOON = 2 };
-enum { PROOF = 3 };                 // windows in a row that another way must win to be taken: one may be luck
+enum { WINDOW = 8 };                // tokens
+enum { SOON = 2, RARELY = 256 };    // windows between two looks at another way, at least and at most
 enum { BASE, FILL, HOST, ASK, N };  // of the fit
 
 static const double forget = 0.998, usual = 1.0 / 16;
-static const double near = 1.3;        // beyond this factor of the best a way is bad
-static const double clearly = 0.97;    // another way wins a window if it is this much better,
-static const double by_far = 0.7;      // and needs no further proof if it is so much better
+static const double past = 0.5;        // of what is believed of a way's time, the weight that is left a window later
+static const double toll = 0.005;      // of all time, what looks at another way may cost
+static const double clearly = 0.97;    // another way is taken if it is this much better
 static const double hysteresis = 0.9;  // a table changes sides for this much
 
 typedef struct fit {
@@ -33,7 +32,6 @@ struct pm_pace {
   pm_pace_way way, best;
   double window[WINDOW], median[PM_PACE_WAYS];
   uint32_t n_window, n_play, played[PM_PACE_WAYS];  // windows: when each way was last played, 0: never
-  uint32_t wins[PM_PACE_WAYS];                      // in a row, against the best
   table tables[];
 };
 
@@ -123,30 +121,23 @@ static int ascending(const void *a, const void *b) {
 
 // ---- the referee ----
 
-// Whether a way other than the best is to be looked at again.
+// Whether a way other than the best is to be looked at again: the worse it is, the more rarely, so that all looks together cost little.
 static bool is_due(const pm_pace *p, pm_pace_way w) {
-  bool bad = p->median[w] > near * p->median[p->best];
-  uint32_t wait = p->wins[w] ? SOON : bad ? RARELY : AGAIN;
-  return may(p, w) && w != p->best && (!p->played[w] || p->n_play - p->played[w] >= wait);
-}
-
-// The way that was just played against the best.
-static void judge(pm_pace *p) {
-  double ours = p->median[p->way], best = p->median[p->best];
-  uint32_t *wins = &p->wins[p->way];
-  *wins = ours < by_far * best ? PROOF : ours < clearly * best ? *wins + 1 : 0;
-  if (*wins < PROOF) return;
-  *wins = 0;
-  p->best = p->way;
+  if (!may(p, w) || w == p->best) return false;
+  double wait = (p->median[w] / p->median[p->best] - 1) / toll;
+  return !p->played[w] || p->n_play - p->played[w] >= fmin(fmax(wait, SOON), RARELY);
 }
 
 static void end_window(pm_pace *p) {
+  pm_pace_way w = p->way;
   qsort(p->window, WINDOW, sizeof *p->window, ascending);
-  p->median[p->way] = p->window[WINDOW / 2];
-  p->played[p->way] = ++p->n_play;
-  judge(p);
+  p->n_play++;
+  double now = p->window[WINDOW / 2], left = p->played[w] ? pow(past, p->n_play - p->played[w]) : 0;
+  p->median[w] += (1 - left) * (now - p->median[w]);
+  p->played[w] = p->n_play;
+  if (p->median[w] < clearly * p->median[p->best]) p->best = w;
   p->way = p->best;
-  for (pm_pace_way w = 0; w < PM_PACE_WAYS; w++)
+  for (w = 0; w < PM_PACE_WAYS; w++)
     if (is_due(p, w)) p->way = w;
 }
 

@@ -1,9 +1,9 @@
 // Which way experts without a slot are served, learned from the times of whole tokens: streamed into the device's memory while the step
 // runs, computed by the host where they lie, or both.
 //
-// Two things are learned. A referee plays the ways in windows of tokens, keeps the one with the best median and looks at the others again
-// from time to time: no model of the machine can be wrong enough to beat it. A way that is a little better has to be so in three windows in
-// a row, since machines do other work too. Within a way, each table is served as is cheaper by
+// Two things are learned. A referee plays the ways in windows of tokens, keeps the one with the best median and looks at the others again,
+// more often the closer they are to the best: no model of the machine can be wrong enough to beat it, and a window that was unlucky, or
+// played before the slots were warm, is soon forgotten. Within a way, each table is served as is cheaper by
 //   token seconds = base + fill * (records filled) + host * (records computed by the host) + ask * (tables that asked)
 // fitted by recursive least squares with forgetting (Ljung, System Identification, 1999, section 11.2) and the table's usual misses.
 #ifndef PM_PACE_H
@@ -43,7 +43,7 @@ void pm_pace_end(pm_pace *p, double seconds);
 typedef struct pm_pace_state {
   pm_pace_way way;
   double base, fill, host, ask;
-  double median[PM_PACE_WAYS];  // of a token's seconds in the newest window of each way; 0: never played
+  double median[PM_PACE_WAYS];  // of a token's seconds in each way's newest windows; 0: never played
 } pm_pace_state;
 pm_pace_state pm_pace_look(const pm_pace *p);
 

@@ -1,4 +1,5 @@
 // The referee and the fit, against machines whose times are known: what is chosen must come close to the best that one way could do.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@ typedef struct machine {
   double base, fill, host, ask;  // seconds
   double overlap;                // of what host and link do at once, the share that is hidden
   double misses[N_TABLE];        // of a token, on average
+  double busy;                   // factor of the time; 0: 1
 } machine;
 
 static double least(double a, double b) { return a < b ? a : b; }
@@ -33,6 +35,7 @@ static double play(const machine *m, pm_pace *p, pm_pace_way way, pm_rng *rng) {
     seconds += fill + host - m->overlap * least(fill, host) + c.assist * m->ask;
     if (p) pm_pace_saw(p, t, n_fill, n_host);
   }
+  if (m->busy > 0) seconds *= m->busy;
   if (p) pm_pace_end(p, seconds);
   return seconds;
 }
@@ -88,6 +91,33 @@ static void tables_are_served_apart(void **state) {
   assert_true(against_best(&m, 1 << PM_PACE_STREAM | 1 << PM_PACE_ASSIST) < 0.95);
 }
 
+// Slots that warm up make every way faster while they are compared, and the machine does other work: one token in four takes up to twice
+// as long. What was settled on early must not stay for long.
+static void early_impressions_pass(void **state) {
+  (void)state;
+  enum { LEARNT = 200, END = 700, ROUNDS = 40 };
+  double ours = 0, best[PM_PACE_WAYS] = {0};
+  for (int round = 0; round < ROUNDS; round++) {
+    pm_rng rng = pm_rng_seed((uint64_t)round);
+    machine m = even(3.3e-3, 1.4e-3, 0.1e-3, 0.2, 6);
+    pm_pace *p;
+    pm_pace_desc desc = {.n_table = N_TABLE, .n_used = N_USED, .fill = 1e-3, .host = 1e-3, .ask = 1e-4, .ways = all};
+    assert_int_equal(pm_pace_create(&desc, &p), PM_OK);
+    for (int i = 0; i < END; i++) {
+      for (int t = 0; t < N_TABLE; t++) m.misses[t] = 2 + 4 * exp(-i / 60.0);
+      m.busy = pm_rng_uniform(&rng) < 0.25 ? 1 + pm_rng_uniform(&rng) : 1;
+      double seconds = play(&m, p, 0, &rng);
+      if (i < LEARNT) continue;
+      ours += seconds;
+      for (pm_pace_way w = 0; w < PM_PACE_WAYS; w++) best[w] += play(&m, NULL, w, &rng);
+    }
+    pm_pace_destroy(p);
+  }
+  double least_of_all = least(least(best[0], best[1]), best[2]);
+  print_message("%.3f of the best way\n", ours / least_of_all);
+  assert_true(ours < 1.05 * least_of_all);
+}
+
 static void one_way_is_kept(void **state) {
   (void)state;
   pm_rng rng = pm_rng_seed(7);
@@ -104,6 +134,6 @@ static void one_way_is_kept(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(finds_the_best_way), cmocka_unit_test(tables_are_served_apart),
-                                     cmocka_unit_test(one_way_is_kept)};
+                                     cmocka_unit_test(early_impressions_pass), cmocka_unit_test(one_way_is_kept)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
