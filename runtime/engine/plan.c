@@ -292,8 +292,11 @@ static pm_status search(maker *k) {
   const pm_plan_sizes *s = &k->d->sizes;
   for (uint32_t n_ctx = s->n_ctx;; n_ctx /= 2) {
     for (uint32_t n_batch = s->n_batch;; n_batch /= 2) {
-      PM_TRY(place(k, n_ctx, n_batch));
-      if (k->plan->fits || s->keep_batch || n_batch / 2 < MIN_BATCH) break;
+      bool last = s->keep_batch || n_batch / 2 < MIN_BATCH;
+      pm_status status = place(k, n_ctx, n_batch);
+      if (status == PM_ERR_UNSUPPORTED && !last) continue;  // more scratch than the device can bind
+      PM_TRY(status);
+      if (k->plan->fits || last) break;
     }
     if (k->plan->fits || s->keep_ctx || n_ctx / 2 < MIN_CTX) break;
   }
