@@ -17,7 +17,7 @@ build=$top/build
 demo=$top/apps/demo/pebble-q4_k_m.gguf
 
 packages_build="gcc libc6-dev cmake ninja-build libvulkan-dev libvulkan-volk-dev glslang-tools spirv-tools libutf8proc-dev libedit-dev libevent-dev libjansson-dev"
-packages_test="pkgconf libcmocka-dev curl libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2 lintian dpkg-dev"
+packages_test="pkgconf libcmocka-dev curl libpcre2-dev mesa-vulkan-drivers clang clang-format python3-jinja2 lintian dpkg-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 packages_gui="pkgconf libgtk-4-dev libadwaita-1-dev libgtksourceview-5-dev libsoup-3.0-dev libsqlite3-dev libmd4c-dev adwaita-icon-theme"
 packages_gui_test="xvfb dbus at-spi2-core python3-pyatspi procps fonts-dejavu-core"
 
