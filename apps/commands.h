@@ -5,6 +5,6 @@
 #include "options.h"
 
 extern const pm_command pm_cmd_run, pm_cmd_chat, pm_cmd_eval, pm_cmd_bench, pm_cmd_inspect, pm_cmd_plan, pm_cmd_replay, pm_cmd_devices,
-    pm_cmd_doctor, pm_cmd_synth, pm_cmd_quantize, pm_cmd_imatrix, pm_cmd_tokenize, pm_cmd_serve;
+    pm_cmd_doctor, pm_cmd_tune, pm_cmd_synth, pm_cmd_quantize, pm_cmd_imatrix, pm_cmd_tokenize, pm_cmd_serve;
 
 #endif

@@ -5,13 +5,13 @@
 #include "pumice.h"
 #include "terminal.h"
 
-static const pm_command *const commands[] = {&pm_cmd_run,     &pm_cmd_chat,
+static const pm_command *const commands[] = {&pm_cmd_run,      &pm_cmd_chat,
 #ifdef PM_HAVE_SERVE
                                              &pm_cmd_serve,
 #endif
-                                             &pm_cmd_eval,    &pm_cmd_bench,   &pm_cmd_inspect, &pm_cmd_plan,
-                                             &pm_cmd_replay,  &pm_cmd_devices, &pm_cmd_doctor,  &pm_cmd_quantize,
-                                             &pm_cmd_imatrix, &pm_cmd_synth,   &pm_cmd_tokenize};
+                                             &pm_cmd_eval,     &pm_cmd_bench,   &pm_cmd_inspect, &pm_cmd_plan,
+                                             &pm_cmd_replay,   &pm_cmd_devices, &pm_cmd_doctor,  &pm_cmd_tune,
+                                             &pm_cmd_quantize, &pm_cmd_imatrix, &pm_cmd_synth,   &pm_cmd_tokenize};
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *f) {

@@ -33,6 +33,7 @@ static const pm_option model_rows[] = {
     {"cache-f32", 0, NULL, PM_FLAG, &pm_model_args.cache_f32, "a 32-bit cache instead of 16 bits"},
     {"no-mmap", 0, NULL, PM_FLAG, &pm_model_args.no_mmap, "read the file into memory instead of mapping it"},
     {"trace", 0, "FILE", PM_TEXT, &pm_model_args.trace, "record in FILE which experts every token uses, for 'pumice replay'"},
+    {"no-tune", 0, NULL, PM_FLAG, &pm_model_args.no_tune, "the card's usual kernels, whatever 'pumice tune' has found"},
     {"validate", 0, NULL, PM_FLAG, &pm_model_args.validate, "switch the Vulkan validation layer on"},
     {0}};
 const pm_option_group pm_model_group = {"model", model_rows};
@@ -132,8 +133,7 @@ static int refuse_folder(const char *path) {
   return PM_EXIT_WRONG_USE;
 }
 
-// Where compiled pipelines are kept: $XDG_CACHE_HOME/pumice or ~/.cache/pumice; NULL if there is neither.
-static const char *cache_dir(void) {
+const char *pm_model_cache_dir(void) {
   static char dir[1024];
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   int n = cache && *cache == '/' ? snprintf(dir, sizeof dir, "%s/pumice", cache)
@@ -209,7 +209,7 @@ int pm_model_options_get(uint32_t ctx, pumice_model_options *options) {
                                     .cache_f32 = a->cache_f32,
                                     .read_file = a->no_mmap,
                                     .validate = a->validate,
-                                    .cache_dir = a->fresh ? NULL : cache_dir(),
+                                    .cache_dir = a->fresh ? NULL : pm_model_cache_dir(),
                                     .vram_limit = a->vram,
                                     .ram_limit = a->ram,
                                     .deterministic = a->deterministic,
@@ -219,7 +219,10 @@ int pm_model_options_get(uint32_t ctx, pumice_model_options *options) {
                                     .sim_link_latency_us = link.latency_us,
                                     .sim_cpu_gbps = link.cpu_gbps,
                                     .progress = pm_progress,
-                                    .trace_path = a->trace};
+                                    .trace_path = a->trace,
+                                    .tuning = a->no_tune ? PUMICE_TUNING_OFF
+                                              : a->tune  ? PUMICE_TUNING_ROOM
+                                                         : PUMICE_TUNING_AUTO};
   return PM_EXIT_OK;
 }
 

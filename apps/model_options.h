@@ -11,7 +11,8 @@ typedef struct pm_model_arguments {
   const char *experts, *sim_link;
   uint32_t ctx, threads, batch;  // 0 = the library's choice
   uint64_t vram, ram, sim_vram;  // bytes that may be used; 0 = what is free; sim_vram: 0 = the device's own
-  bool exact, cache_f32, deterministic, no_mmap, validate;
+  bool exact, cache_f32, deterministic, no_mmap, validate, no_tune;
+  bool tune;   // no option: with room to tune
   bool fresh;  // no option: nothing of earlier runs is used and nothing is kept, no notes are printed
 } pm_model_arguments;
 
@@ -27,6 +28,9 @@ int pm_model_options_get(uint32_t ctx, pumice_model_options *options);
 // Opens a model by pm_model_args, with a progress bar. `ctx` is the context if --ctx is not given (0 = the library's choice). Returns an
 // exit code; what went wrong has been said.
 int pm_model_open(const char *path, uint32_t ctx, pumice_model **model);
+
+// Where compiled kernels and what tuning has found are kept: $XDG_CACHE_HOME/pumice or ~/.cache/pumice; NULL if there is neither.
+const char *pm_model_cache_dir(void);
 
 // What --sim-link asks for; zeros without it. Returns 0 or, if that cannot be understood, an exit code.
 typedef struct pm_sim_link {

@@ -106,6 +106,25 @@ typedef struct pm_backend_needs {
 // Called during long work with a fraction in [0, 1]; a false return asks to stop (PM_ERR_CANCELLED).
 typedef bool pm_progress_fn(void *user, float done);
 
+// A shape of an operation whose kernels were timed, with the seconds of one operation: what the backend takes by itself, and the fastest.
+typedef struct pm_tune_row {
+  pm_op_kind op;
+  pm_type type;                // of the weights; PM_TYPE_F32 where there are none
+  uint32_t n_row;              // of the step
+  uint32_t n_in, n_out, n_op;  // values per input row (0: no weights) and output row; operations of the program that have the shape
+  const char *before, *after;  // for people; the same if nothing is clearly faster
+  double before_seconds, after_seconds;
+} pm_tune_row;
+typedef bool pm_tune_fn(void *user, float done, const pm_tune_row *row);  // a false return stops (PM_ERR_CANCELLED); what was found stays
+
+typedef struct pm_tune_desc {
+  uint32_t n_size, sizes[16];  // steps of so many rows, as the backend has them: powers of two, or the most
+  double seconds;              // to be done within; 0 = no limit
+  bool first_use;              // nothing is done unless PM_TUNING_FIRST has made room
+  pm_tune_fn *report;
+  void *user;
+} pm_tune_desc;
+
 typedef struct pm_backend_ops {
   void (*destroy)(pm_backend *b);
   // What runs the program and through which driver ("" if there is none), for people.
@@ -132,6 +151,9 @@ typedef struct pm_backend_ops {
   // every class the first n_slot are left, of which boards may speak from then on; what was in others is gone. After a failure all is as
   // it was. A device that does not say what may be used keeps its slots.
   pm_status (*shrink)(pm_backend *b, uint32_t n_slot[PM_EXPERT_CLASSES]);
+  // Between steps: finds out which kernels are the fastest for the program on this device, uses them from now on and keeps that for other
+  // programs. Scratch and cache hold nothing of use afterwards. NULL: there is no choice.
+  pm_status (*tune)(pm_backend *b, const pm_tune_desc *desc);
   pm_memory_use (*memory)(const pm_backend *b);
   pm_backend_counters (*counters)(const pm_backend *b);
 } pm_backend_ops;
@@ -167,12 +189,22 @@ typedef struct pm_gpu_info {
 // Fills up to *n infos and sets *n to the number of devices. Without a Vulkan loader: *n = 0, and *why says so ("" otherwise).
 pm_status pm_gpu_list(pm_gpu_info *infos, uint32_t *n, char why[256]) PM_MUST_USE;
 
+typedef enum pm_tuning {
+  PM_TUNING_OFF,    // results depend on nothing that was ever measured
+  PM_TUNING_USE,    // what tuning has found earlier
+  PM_TUNING_FIRST,  // the same, or PM_TUNING_ROOM for a card that was never tuned
+  PM_TUNING_ROOM,   // what tuning has found earlier, and memory to tune the program
+} pm_tuning;
+
 typedef struct pm_gpu_desc {
   const char *device;     // index, UUID, PCI address or part of a name; NULL or "" = the best that is not of software kind
-  const char *cache_dir;  // pipeline cache; NULL = none
+  const char *cache_dir;  // compiled kernels and what is known of them; NULL = none
+  pm_tuning tuning;
   uint64_t memory_limit;  // 0 = what the device reports as free, less a margin
   bool validate;          // turn the Khronos validation layer on; its messages make calls fail
 } pm_gpu_desc;
+// Of the device that desc names: what tuning has found is forgotten.
+pm_status pm_gpu_forget_tuning(const pm_gpu_desc *desc) PM_MUST_USE;
 pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) PM_MUST_USE;  // PM_ERR_UNSUPPORTED in a build without Vulkan
 
 #endif

@@ -7,6 +7,14 @@
 #include "pumice.h"
 #include "status.h"
 
+struct pumice_model {
+  struct pm_engine *engine;
+  uint64_t allocations;   // before it was opened
+  struct pm_part *parts;  // [n_session] of a call for several
+  pumice_progress_fn *progress;
+  void *user;
+};
+
 static inline pumice_status public_status(pm_status s) { return (pumice_status)s; }
 
 // Leaves the function unless the condition holds.

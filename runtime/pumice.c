@@ -18,14 +18,6 @@
 #include "thread.h"
 #include "tool_calls.h"
 
-struct pumice_model {
-  pm_engine *engine;
-  uint64_t allocations;  // before it was opened
-  pm_part *parts;        // [n_session] of a call for several
-  pumice_progress_fn *progress;
-  void *user;
-};
-
 struct pumice_session {
   pm_session *session;
   pumice_model *model;
@@ -116,6 +108,12 @@ static bool prompt_progress(void *user, float done) {
   return m->progress(m->user, "prompt", done);
 }
 
+static pm_tuning public_tuning(const pumice_model_options *o) {
+  if (o->deterministic || o->tuning == PUMICE_TUNING_OFF) return PM_TUNING_OFF;
+  if (o->tuning == PUMICE_TUNING_ROOM) return PM_TUNING_ROOM;
+  return o->validate ? PM_TUNING_USE : PM_TUNING_FIRST;
+}
+
 pumice_status pumice_model_open(const char *path, const pumice_model_options *options, pumice_model **out) {
   REQUIRE(path && out, "path or out is NULL");
   *out = NULL;
@@ -140,6 +138,7 @@ pumice_status pumice_model_open(const char *path, const pumice_model_options *op
                       .experts = o.experts,
                       .sim_link = {o.sim_link_gbps * 1e9, o.sim_link_latency_us * 1e-6, o.sim_cpu_gbps * 1e9},
                       .cache_dir = o.cache_dir,
+                      .tuning = public_tuning(&o),
                       .trace_path = o.trace_path,
                       .progress = o.progress ? load_progress : NULL,
                       .user = m};

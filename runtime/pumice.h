@@ -78,6 +78,13 @@ typedef struct pumice_model pumice_model;
 // Called during long work: phase is "load", "prompt" or "write", done is in [0, 1]. A false return stops the work.
 typedef bool pumice_progress_fn(void *user, const char *phase, float done);
 
+// Which of its kernels a device runs. With `deterministic` it is always PUMICE_TUNING_OFF: other kernels round otherwise.
+typedef enum pumice_tuning {
+  PUMICE_TUNING_AUTO,  // what tuning has found on this device; the first model on a card spends up to two seconds on that
+  PUMICE_TUNING_OFF,   // those that are usually good
+  PUMICE_TUNING_ROOM   // what tuning has found, and memory for pumice_tune
+} pumice_tuning;
+
 typedef struct pumice_model_options {
   uint32_t size;
   const char *device;     // NULL or "auto"; "cpu"; "gpu" or "gpu:N", a UUID, a PCI address, part of a device name
@@ -89,7 +96,7 @@ typedef struct pumice_model_options {
   bool cache_f32;         // an f32 cache alone
   bool read_file;         // read the file into memory instead of mapping it
   bool validate;          // Vulkan validation layer
-  const char *cache_dir;  // for pipeline caches; NULL = none
+  const char *cache_dir;  // for what the device's driver compiled and tuning has found; NULL = none
   pumice_progress_fn *progress;
   void *user;
   // Bytes of device and host memory that may be used, 0 = what is free. They narrow the plan (pumice_plan), nothing switches it off.
@@ -103,6 +110,7 @@ typedef struct pumice_model_options {
   // "layers": whole layers have slots, as many as fit, and the processor computes the others for good.
   const char *experts;
   const char *trace_path;  // record there which experts every step chose, for pumice_replay; NULL = no
+  pumice_tuning tuning;
 } pumice_model_options;
 
 typedef struct pumice_model_info {
@@ -131,6 +139,32 @@ PUMICE_API void pumice_model_get_info(const pumice_model *model, pumice_model_in
 typedef void pumice_memory_fn(void *user, const char *purpose, uint64_t planned, uint64_t actual);
 PUMICE_API void pumice_model_memory(const pumice_model *model, pumice_memory_fn *fn, void *user);
 PUMICE_API void pumice_model_get_counters(const pumice_model *model, pumice_counters *counters);
+
+// ---- tuning --------------------------------------------------------------------------------------------------------
+
+// A shape of an operation whose kernels were timed, with the seconds of one operation.
+typedef struct pumice_tune_row {
+  uint32_t size;
+  const char *op, *format;     // "MATMUL", "Q4_K"; the format of its weights, "" where there are none
+  uint32_t n_row;              // of the step
+  uint32_t n_in, n_out, n_op;  // values per input row (0: no weights) and output row; operations of a step that have the shape
+  const char *before, *after;  // the kernel that is usually good, and the fastest here; the same if that is not clearly faster
+  double before_seconds, after_seconds;
+} pumice_tune_row;
+typedef bool pumice_tune_fn(void *user, float done, const pumice_tune_row *row);  // false stops; what was found is kept
+
+typedef struct pumice_tune_options {
+  uint32_t size;
+  uint32_t n_step, steps[16];  // tokens of the steps to tune, rounded up to powers of two or n_batch; none = 1, 2, 4, 8, 16, 32 and n_batch
+  double seconds;              // to be done within; 0 = no limit
+} pumice_tune_options;
+
+// Times every kernel that the model's device has for the shapes of the model, uses the fastest from now on and keeps them in the cache_dir
+// that the model was opened with (with PUMICE_TUNING_ROOM), for every model. Experts that come and go are not tuned. Sessions of the model
+// must be closed. Nothing to do on the CPU: ERR_UNSUPPORTED.
+PUMICE_API pumice_status pumice_tune(pumice_model *model, const pumice_tune_options *options, pumice_tune_fn *fn, void *user);
+// Forgets what tuning has found on a device.
+PUMICE_API pumice_status pumice_tune_forget(const char *device, const char *cache_dir);
 
 // ---- files without running them ------------------------------------------------------------------------------------
 

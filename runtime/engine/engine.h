@@ -24,6 +24,7 @@ typedef struct pm_engine_desc {
   const char *experts;             // how experts without a slot are served (pumice.h); NULL = as is best
   pm_link_desc sim_link;           // and behind such a link; rate 0 = as it is
   const char *cache_dir;
+  pm_tuning tuning;
   const char *trace_path;       // record the use of experts there; NULL = no
   const pm_observer *observer;  // sees what the CPU multiplies; NULL = nobody
   pm_progress_fn *progress;

@@ -5,6 +5,7 @@
 
 #include "memory.h"
 #include "thread.h"
+#include "tune.h"
 
 static const double piece_cost = 128 << 20, submit_seconds = 0.1;
 static const uint64_t staging_half = 8u << 20, staging_half_mapped = 1u << 20;  // the latter only reads
@@ -50,6 +51,11 @@ static pm_status record_dry(pm_gpu *g, const pm_program *p, bool want) {
     r.want = false;
     PM_TRY(pm_gpu_record_dry(&r, rows, pm_gpu_bucket_logits(p, rows, rows)));
   }
+  for (uint32_t row = 0; g->tuning == PM_TUNING_ROOM && row < pm_gpu_pick_count(); row++) {
+    r.only = &row;
+    if (pm_gpu_record_dry(&r, 1, 1)) continue;  // a row that cannot serve will not be tried either
+  }
+  r.only = NULL;
   pm_gpu_moves_plan(&r);
   return PM_OK;
 }
@@ -360,6 +366,16 @@ static pm_memory_use memory(const pm_backend *b) {
   };
 }
 
+static pm_status tune(pm_backend *b, const pm_tune_desc *desc) {
+  pm_gpu *g = (pm_gpu *)b;
+  if (desc->first_use && g->tuning != PM_TUNING_ROOM) return PM_OK;
+  PM_TRY(pm_gpu_device_check(&g->device));
+  PM_TRY(pm_gpu_wait(&g->device, g->device.ticket));
+  PM_TRY(pm_gpu_tune(g, desc));
+  drop_recordings(g);
+  return record_common(g);
+}
+
 static pm_backend_counters counters(const pm_backend *b) { return ((const pm_gpu *)b)->counters; }
 
 // ---- creation ----
@@ -384,9 +400,16 @@ static const pm_backend_ops gpu_ops = {
     .move = move,
     .moved = moved,
     .shrink = shrink,
+    .tune = tune,
     .memory = memory,
     .counters = counters,
 };
+
+static void choose_tuning(pm_gpu *g, pm_tuning wanted) {
+  bool first = !g->pipelines.tuning.n_winner && g->pipelines.tuning.path && g->device.probe.info.kind != PM_GPU_SOFTWARE;
+  g->pipelines.tuning.ignore_winners = wanted == PM_TUNING_OFF;
+  g->tuning = wanted == PM_TUNING_FIRST ? first ? PM_TUNING_ROOM : PM_TUNING_USE : wanted;
+}
 
 pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
   pm_gpu *g;
@@ -403,8 +426,19 @@ pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
     destroy(&g->base);
     return status;
   }
+  choose_tuning(g, desc->tuning);
   *out = &g->base;
   return PM_OK;
 }
 
 pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) { return pm_gpu_open(desc, false, out); }
+
+pm_status pm_gpu_forget_tuning(const pm_gpu_desc *desc) {
+  pm_backend *b;
+  PM_TRY(pm_gpu_create(desc, &b));
+  pm_gpu *g = (pm_gpu *)b;
+  g->pipelines.tuning.n_winner = 0;
+  pm_status status = pm_gpu_tuning_save(&g->pipelines.tuning, &g->device);
+  destroy(b);
+  return status;
+}

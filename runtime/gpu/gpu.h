@@ -56,6 +56,7 @@ typedef struct pm_gpu {
   double submit_seconds;  // longest that one submission should take: drivers reset a device that is silent for about 2 s
   pm_backend_counters counters;
   uint64_t memory_limit;
+  pm_tuning tuning;
 } pm_gpu;
 
 // pm_gpu_create; `staged` sends uploads through staging memory even where the device's memory is mapped (for tests on such devices).

@@ -17,3 +17,8 @@ pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) {
   *out = NULL;
   PM_FAIL(PM_ERR_UNSUPPORTED, "%s", reason);
 }
+
+pm_status pm_gpu_forget_tuning(const pm_gpu_desc *desc) {
+  (void)desc;
+  PM_FAIL(PM_ERR_UNSUPPORTED, "%s", reason);
+}

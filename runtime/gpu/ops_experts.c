@@ -232,7 +232,7 @@ static pm_gpu_pick pick_kernel(pm_gpu_recorder *r, pm_op_kind op, const pm_exper
   bool move = pm_gpu_board_find(r, t, &board), passes = move && !board.few;
   uint32_t n_out = (uint32_t)w->ne[1] * (op == PM_OP_EXPERTS_GLU ? n_used : 1);
   uint32_t n_row = passes ? UINT32_MAX : move ? 1 : pm_gpu_rows(r, PM_ROWS_ALL);
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){op, n_row, pm_gpu_row_units(w->ne[0]), n_out});
+  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){op, n_row, pm_gpu_row_units(w->ne[0]), n_out, w->type});
   if (move && pm_gpu_is_tiled(&pick) != passes)
     pm_gpu_record_fail(r, pm_fail(PM_ERR_UNSUPPORTED, "kernel %s cannot take experts that come and go", pick.kernel));
   return pick;

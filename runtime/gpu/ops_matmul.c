@@ -71,7 +71,7 @@ static void record_lanes(pm_gpu_recorder *r, const pm_op_matmul *a, const pm_gpu
 static void record_matmul(pm_gpu_recorder *r, const pm_op_matmul *a) {
   uint32_t n_row = pm_gpu_rows(r, a->rows), n_batch = (uint32_t)a->w->ne[2];
   pm_push_weight w = pm_gpu_push_weight(a->w), up = a->w_up ? pm_gpu_push_weight(a->w_up) : w;
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_MATMUL, n_row, w.n_unit, w.n_out * n_batch});
+  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_MATMUL, n_row, w.n_unit, w.n_out * n_batch, a->w->type});
   pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_write(r, a->y.tensor);
   if (!pm_gpu_is_tiled(&pick)) {

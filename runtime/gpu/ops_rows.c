@@ -49,7 +49,7 @@ pm_gpu_name pm_gpu_kernel_name(const char *kernel, pm_type type) {
 void pm_gpu_op_embed(pm_gpu_recorder *r, const pm_op *op) {
   const pm_op_embed *a = &op->embed;
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL);
-  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_EMBED, n_row});
+  pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_EMBED, n_row, .type = a->table->type});
   pm_push_view y = pm_gpu_push_view(&a->out);
   pm_push_embed push = {.table = pm_gpu_push_weight(a->table), .y_at = y.at, .y_row = y.row};
   pm_gpu_record_write(r, a->out.tensor);

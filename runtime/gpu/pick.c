@@ -1,5 +1,7 @@
 #include "pick.h"
 
+#include "recorder.h"
+
 typedef enum device_class { ANY, CPU } device_class;
 enum { MANY = UINT32_MAX, NO_ROW = UINT32_MAX };
 
@@ -32,14 +34,49 @@ static bool allowed(const struct row *row, const pm_gpu_traits *traits, pm_op_ki
   return row->op == op && (row->device == ANY || traits->software);
 }
 
-pm_gpu_pick pm_gpu_pick_find(const pm_gpu_recorder *r, pm_gpu_shape shape) {
-  const pm_gpu_traits *traits = pm_gpu_traits_of(r);
-  const struct row *best = NULL;
-  if (forced < pm_gpu_pick_count() && allowed(&rows[forced], traits, shape.op)) best = &rows[forced];
-  for (const struct row *row = rows; !best; row++)  // ends: the last row of every op matches
-    if (allowed(row, traits, shape.op) && shape.n_row <= row->rows && shape.n_unit <= row->units && shape.n_out <= row->outputs) best = row;
-  pm_gpu_pick pick = best->pick;
+static bool is_wrong(const pm_gpu_recorder *r, uint32_t row, pm_type type) {
+  return pm_gpu_tuning_is_wrong(&r->pipelines->tuning, row, type);
+}
+
+static bool matches(const struct row *row, const pm_gpu_shape *shape) {
+  return shape->n_row <= row->rows && shape->n_unit <= row->units && shape->n_out <= row->outputs;
+}
+
+// The first row of the op that matches, or NO_ROW. `sound`: none that is wrong.
+static uint32_t first_match(const pm_gpu_recorder *r, const pm_gpu_shape *shape, bool sound) {
+  for (uint32_t i = 0; i < pm_gpu_pick_count(); i++)
+    if (allowed(&rows[i], pm_gpu_traits_of(r), shape->op) && matches(&rows[i], shape) && !(sound && is_wrong(r, i, shape->type))) return i;
+  return NO_ROW;
+}
+
+uint32_t pm_gpu_pick_first(const pm_gpu_recorder *r, const pm_gpu_shape *shape) {
+  uint32_t row = first_match(r, shape, true);
+  return row != NO_ROW ? row : first_match(r, shape, false);  // the last row of every op matches
+}
+
+static pm_gpu_pick fit(const pm_gpu_traits *traits, pm_gpu_pick pick) {
   if (pick.workgroup < traits->subgroup) pick.workgroup = traits->subgroup;
   if (pick.workgroup > traits->max_invocations) pick.workgroup = traits->max_invocations;
   return pick;
+}
+
+bool pm_gpu_pick_may(const pm_gpu_recorder *r, const pm_gpu_shape *shape, uint32_t row, pm_gpu_pick *out) {
+  enum { FAR = 16 };
+  if (!allowed(&rows[row], pm_gpu_traits_of(r), shape->op) || is_wrong(r, row, shape->type)) return false;
+  *out = fit(pm_gpu_traits_of(r), rows[row].pick);
+  return rows[row].rows >= shape->n_row / FAR;
+}
+
+static uint32_t find(const pm_gpu_recorder *r, const pm_gpu_shape *shape) {
+  const pm_gpu_tuning *t = &r->pipelines->tuning;
+  const pm_gpu_winner *winner = t->ignore_winners ? NULL : pm_gpu_tuning_find(t, shape);
+  const uint32_t wanted[] = {r->only ? *r->only : NO_ROW, forced, winner && !is_wrong(r, winner->row, shape->type) ? winner->row : NO_ROW};
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+    if (wanted[i] < pm_gpu_pick_count() && allowed(&rows[wanted[i]], pm_gpu_traits_of(r), shape->op)) return wanted[i];
+  return pm_gpu_pick_first(r, shape);
+}
+
+pm_gpu_pick pm_gpu_pick_find(const pm_gpu_recorder *r, pm_gpu_shape shape) {
+  if (r->asked && r->asked->n < PM_GPU_ASKED_SHAPES) r->asked->shapes[r->asked->n++] = shape;
+  return fit(pm_gpu_traits_of(r), rows[find(r, &shape)].pick);
 }

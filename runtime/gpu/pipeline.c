@@ -1,73 +1,13 @@
 #include "pipeline.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "file.h"
+#include "cache_file.h"
 #include "memory.h"
 #include "record.h"
 
-// ---- the cache file: a header of ours, because drivers need not survive a damaged blob, then the driver's blob ----
-
-typedef struct cache_header {
-  char magic[8];
-  uint64_t bytes;  // of the blob
-  uint64_t hash;   // of the blob, FNV-1a
-  uint8_t device[VK_UUID_SIZE], driver[VK_UUID_SIZE];
-} cache_header;
-
-static const char cache_magic[8] = "PMCACHE1";
-static const uint64_t cache_bytes_max = 1u << 30;
-
-static uint64_t hash_bytes(const uint8_t *bytes, uint64_t n) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (uint64_t i = 0; i < n; i++) h = (h ^ bytes[i]) * 0x100000001b3u;
-  return h;
-}
-
-static cache_header make_header(const pm_gpu_device *d, const void *blob, uint64_t bytes) {
-  cache_header h = {.bytes = bytes, .hash = hash_bytes(blob, bytes)};
-  memcpy(h.magic, cache_magic, sizeof h.magic);
-  memcpy(h.device, d->probe.device_uuid, VK_UUID_SIZE);
-  memcpy(h.driver, d->probe.cache_uuid, VK_UUID_SIZE);
-  return h;
-}
-
-// *blob is freed with pm_free; any failure leaves it NULL.
-static pm_status read_cache(const pm_gpu_device *d, const char *path, void **blob, uint64_t *bytes) {
-  pm_file *file;
-  cache_header found, expected;
-  PM_TRY(pm_file_open(path, &file));
-  uint64_t size = pm_file_bytes(file);
-  void *data = size > sizeof found && size < cache_bytes_max ? pm_alloc(size) : NULL;
-  pm_status status = data ? pm_file_read(file, 0, data, size) : pm_fail(PM_ERR_FORMAT, "%s: not a pipeline cache", path);
-  pm_file_close(file);
-  if (!status) {
-    *bytes = size - sizeof found;
-    memcpy(&found, data, sizeof found);
-    memmove(data, (char *)data + sizeof found, *bytes);
-    expected = make_header(d, data, *bytes);
-    if (memcmp(&found, &expected, sizeof found)) status = pm_fail(PM_ERR_FORMAT, "%s: damaged, or of another driver", path);
-  }
-  if (status) {
-    pm_free(data);
-    return status;
-  }
-  *blob = data;
-  return PM_OK;
-}
-
-static pm_status write_cache(const pm_gpu_device *d, const char *path, const void *blob, uint64_t bytes) {
-  pm_file_writer *w;
-  cache_header header = make_header(d, blob, bytes);
-  PM_TRY(pm_file_writer_open(path, &w));
-  pm_status status = pm_file_writer_append(w, &header, sizeof header);
-  if (!status) status = pm_file_writer_append(w, blob, bytes);
-  if (!status) return pm_file_writer_commit(w);
-  pm_file_writer_abandon(w);
-  return status;
-}
+// ---- what the driver compiled ----
 
 void pm_gpu_pipelines_save(pm_gpu_device *d, pm_gpu_pipelines *p) {
   size_t bytes = 0;
@@ -75,24 +15,9 @@ void pm_gpu_pipelines_save(pm_gpu_device *d, pm_gpu_pipelines *p) {
   if (d->fn.vkGetPipelineCacheData(d->handle, p->cache, &bytes, NULL) != VK_SUCCESS || bytes == p->saved_bytes) return;
   void *blob = pm_alloc(bytes);
   if (blob && d->fn.vkGetPipelineCacheData(d->handle, p->cache, &bytes, blob) == VK_SUCCESS &&
-      write_cache(d, p->path, blob, bytes) == PM_OK)
+      pm_gpu_cache_write(d, p->path, 0, blob, bytes) == PM_OK)
     p->saved_bytes = bytes;
   pm_free(blob);
-}
-
-// One file per device and driver. Without a directory to write to there is no cache.
-static pm_status choose_path(const pm_gpu_device *d, pm_gpu_pipelines *p, const char *dir) {
-  size_t room = strlen(dir) + 96;
-  p->path = pm_alloc(room);
-  if (!p->path) PM_FAIL(PM_ERR_MEMORY, "out of memory: path of the pipeline cache");
-  int at = snprintf(p->path, room, "%s/kernels-%s-", dir, d->probe.info.uuid);
-  for (uint32_t i = 0; i < VK_UUID_SIZE; i++) at += snprintf(p->path + at, room - (size_t)at, "%02x", d->probe.cache_uuid[i]);
-  snprintf(p->path + at, room - (size_t)at, ".bin");
-  if (pm_file_make_dirs(dir)) {
-    pm_free(p->path);
-    p->path = NULL;
-  }
-  return PM_OK;
 }
 
 // ---- layouts ----
@@ -124,11 +49,12 @@ static pm_status create_layouts(pm_gpu_device *d, pm_gpu_pipelines *p) {
 pm_status pm_gpu_pipelines_init(pm_gpu_device *d, pm_gpu_pipelines *p, const char *cache_dir) {
   *p = (pm_gpu_pipelines){0};
   PM_TRY(create_layouts(d, p));
+  PM_TRY(pm_gpu_tuning_init(&p->tuning, d, cache_dir));
   void *blob = NULL;
   uint64_t bytes = 0;
   if (cache_dir && cache_dir[0]) {
-    PM_TRY(choose_path(d, p, cache_dir));
-    if (!p->path || read_cache(d, p->path, &blob, &bytes)) bytes = 0;
+    PM_TRY(pm_gpu_cache_path(d, cache_dir, "kernels", &p->path));
+    if (p->path && pm_gpu_cache_read(d, p->path, 0, &blob, &bytes)) bytes = 0;
   }
   p->saved_bytes = bytes;
   VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = bytes, .pInitialData = blob};
@@ -147,6 +73,7 @@ void pm_gpu_pipelines_finish(pm_gpu_device *d, pm_gpu_pipelines *p) {
   d->fn.vkDestroyDescriptorSetLayout(d->handle, p->set_layout, NULL);
   pm_free(p->items);
   pm_free(p->path);
+  pm_gpu_tuning_finish(&p->tuning);
   *p = (pm_gpu_pipelines){0};
 }
 

@@ -6,6 +6,7 @@
 #include "gpu_device.h"
 #include "spirv.h"
 #include "thread.h"
+#include "tuning.h"
 
 enum { PM_GPU_CONSTANTS = 16, PM_GPU_PUSH_BYTES = 128 };
 
@@ -24,6 +25,7 @@ typedef struct pm_gpu_pipelines {
   uint32_t n, capacity;
   size_t saved_bytes;  // of the driver's cache when the file was last written or read
   char *path;          // of the cache file; NULL = none
+  pm_gpu_tuning tuning;
 } pm_gpu_pipelines;
 
 // A cache file that is missing, damaged, or of another device or driver is ignored.

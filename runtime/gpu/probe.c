@@ -92,6 +92,7 @@ static void find_queues(pm_gpu_probe *p) {
   }
   p->queue_family = p->side_family = pure != UINT32_MAX ? pure : any;
   if (any == UINT32_MAX) return;
+  p->timestamp_bits = families[p->queue_family].timestampValidBits;
   p->side_index = families[p->queue_family].queueCount > 1;
   for (uint32_t i = 0; i < n && !p->side_index && p->side_family == p->queue_family; i++)
     if (i != p->queue_family && families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) p->side_family = i;
@@ -221,6 +222,7 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
     p->traits.max_invocations = min32(p->traits.max_invocations, p->traits.subgroup * a->size.maxComputeWorkgroupSubgroups);
   p->max_groups = min32(limits->maxComputeWorkGroupCount[0],
                         min32(limits->maxComputeWorkGroupCount[1], limits->maxComputeWorkGroupCount[2]));
+  p->timestamp_seconds = 1e-9 * (double)limits->timestampPeriod;
   p->max_buffer = limits->maxStorageBufferRange < a->v11.maxMemoryAllocationSize ? limits->maxStorageBufferRange
                                                                                  : a->v11.maxMemoryAllocationSize;
   if (a->f12.shaderFloat16) p->needs |= PM_NEED_F16;

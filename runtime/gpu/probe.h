@@ -13,6 +13,8 @@ typedef struct pm_gpu_probe {
   uint32_t needs;  // PM_NEED_ bits that this device has
   uint32_t queue_family;
   uint32_t side_family, side_index;  // a second queue that computes: beside the first, or in another family; or the first again
+  uint32_t timestamp_bits;           // of the queue; 0 = it has no clock
+  double timestamp_seconds;          // of a tick
   uint32_t max_groups;               // per dimension of a dispatch
   uint64_t max_buffer;               // bytes of one allocation and of one storage buffer binding
   uint8_t device_uuid[VK_UUID_SIZE], cache_uuid[VK_UUID_SIZE];

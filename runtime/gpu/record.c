@@ -1,5 +1,6 @@
 #include "record.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -240,6 +241,7 @@ void pm_gpu_record_dispatch(pm_gpu_recorder *r, const pm_gpu_dispatch *d) {
     return;
   }
   r->hazards = (pm_gpu_hazards){0};
+  r->cost += d->cost;
   if (r->want) latch(r, pm_gpu_pipelines_want(r->pipelines, kernel, d->constants, d->n_constant));
 }
 
@@ -309,6 +311,17 @@ pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logi
   r->dry = false;
   PM_TRY(run_ops(r, rows, logits, out));
   return end_piece(r);
+}
+
+pm_status pm_gpu_record_ops(pm_gpu_recorder *r, const pm_op *const *ops, uint32_t n_op, uint32_t rows, pm_gpu_recording *out) {
+  r->piece_cost = INFINITY;
+  begin(r, rows, 1, out);
+  for (uint32_t i = 0; i < n_op && !r->error; i++) {
+    pm_gpu_record_fence(r);
+    pm_gpu_op_table[ops[i]->kind](r, ops[i]);
+  }
+  PM_TRY(r->dry ? PM_OK : end_piece(r));
+  return r->error ? pm_fail(r->error, "%s", r->message) : PM_OK;
 }
 
 pm_status pm_gpu_record_move(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill, uint64_t list_at,

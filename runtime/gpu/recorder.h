@@ -33,6 +33,12 @@ typedef struct pm_gpu_temps {
 } pm_gpu_temps;
 void pm_gpu_temps_finish(pm_gpu_temps *t);
 
+enum { PM_GPU_ASKED_SHAPES = 4 };
+typedef struct pm_gpu_asked {
+  pm_gpu_shape shapes[PM_GPU_ASKED_SHAPES];  // of one op
+  uint32_t n;
+} pm_gpu_asked;
+
 struct pm_gpu_recorder {
   pm_gpu_device *device;
   pm_gpu_pipelines *pipelines;
@@ -45,6 +51,9 @@ struct pm_gpu_recorder {
   double piece_cost;         // a piece ends when its cost passes this: the finest cut that submissions can make
   bool dry;                  // sizes temps and finds kernels; records nothing
   bool want;                 // dry: puts the pipelines on the list of those to make
+  double cost;               // dry: of all dispatches, in the units of pm_gpu_dispatch
+  const uint32_t *only;      // this row of pick.def serves its op, whatever the shape; NULL: as is best
+  pm_gpu_asked *asked;       // collects the shapes that rows were picked for, if somebody wants to know
   pm_gpu_recording *out;     // pieces so far
   VkCommandBuffer commands;  // of the open piece
   VkPipeline bound;
@@ -61,6 +70,8 @@ pm_status pm_gpu_record_dry(pm_gpu_recorder *r, uint32_t rows, uint32_t logits) 
 
 // Records the program into `out`, which pm_gpu_recording_finish frees also after a failure.
 pm_status pm_gpu_record_program(pm_gpu_recorder *r, uint32_t rows, uint32_t logits, pm_gpu_recording *out) PM_MUST_USE;
+// Records some ops of a program alone (r->dry: dry), each behind a fence, as one piece. Not those over experts that come and go.
+pm_status pm_gpu_record_ops(pm_gpu_recorder *r, const pm_op *const *ops, uint32_t n_op, uint32_t rows, pm_gpu_recording *out) PM_MUST_USE;
 // Records the fills of a list (ops.h) that is copied from byte list_at of the boards' buffer, as one piece.
 pm_status pm_gpu_record_move(pm_gpu_recorder *r, const pm_expert_table *t, const pm_tensor *fills, uint32_t n_fill, uint64_t list_at,
                              pm_gpu_recording *out) PM_MUST_USE;
