@@ -181,7 +181,9 @@ static json_t *text_piece(pm_reply *r, const pm_event *event) {
 
 static json_t *text_end(pm_reply *r) {
   json_t *piece = text_chunk(r, json_string(""), finish_reason(r->outcome));
-  if (!r->request->include_usage) add_end(r, piece);
+  if (r->request->include_usage) return piece;
+  json_object_set_new(piece, "usage", usage_of(r->outcome));  // as llama.cpp has it
+  add_end(r, piece);
   return piece;
 }
 

@@ -17,6 +17,9 @@ extern const pm_route pm_routes[];  // ends with a row without a path
 // loaded first. False with words.
 bool pm_models_ready(pm_server *s, const char *wanted, char why[256]);
 
+// What Ollama's programs want to know of a model.
+json_t *pm_ollama_model(const pm_model_entry *entry, const pm_board_state *state);
+
 // Handlers, by file.
 void pm_route_health(pm_server *s, struct evhttp_request *req);  // routes_state.c
 void pm_route_props(pm_server *s, struct evhttp_request *req);

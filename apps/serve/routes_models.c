@@ -77,7 +77,7 @@ void pm_route_models(pm_server *s, struct evhttp_request *req) {
         "pumice", "status", "value", status, "meta",
         mine && state.phase == PM_PHASE_READY ? describe(&state.info) : json_pack("{s:I}", "size", (json_int_t)entries[i].bytes));
     json_array_append_new(data, entry);
-    json_array_append_new(names, json_pack("{s:s, s:s}", "name", entries[i].id, "model", entries[i].id));
+    json_array_append_new(names, pm_ollama_model(&entries[i], &state));
   }
   free(entries);
   pm_http_send_json(req, 200, json_pack("{s:s, s:o, s:o}", "object", "list", "data", data, "models", names));

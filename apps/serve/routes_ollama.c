@@ -18,7 +18,8 @@ static json_t *details(const pm_board_state *state, bool loaded) {
                    pm_json_words(loaded ? state->info.file_type : ""));
 }
 
-static json_t *describe(const pm_model_entry *e, const pm_board_state *state, bool loaded) {
+json_t *pm_ollama_model(const pm_model_entry *e, const pm_board_state *state) {
+  bool loaded = state->phase == PM_PHASE_READY && !strcmp(e->id, state->model);
   return json_pack("{s:s, s:s, s:o, s:I, s:o, s:o}", "name", e->id, "model", e->id, "modified_at", pm_ollama_time((double)e->changed),
                    "size", (json_int_t)e->bytes, "digest",
                    json_sprintf("%016llx", (unsigned long long)e->bytes ^ (unsigned long long)e->changed), "details",
@@ -35,7 +36,7 @@ static void send_list(pm_server *s, struct evhttp_request *req, bool only_loaded
   for (size_t i = 0; i < n; i++) {
     bool loaded = state.phase == PM_PHASE_READY && !strcmp(entries[i].id, state.model);
     if (only_loaded && !loaded) continue;
-    json_t *entry = describe(&entries[i], &state, loaded);
+    json_t *entry = pm_ollama_model(&entries[i], &state);
     if (only_loaded) {
       json_object_set_new(entry, "expires_at", json_string("9999-12-31T23:59:59Z"));
       json_object_set_new(entry, "size_vram", json_integer((json_int_t)state.info.bytes_weights));

@@ -66,9 +66,9 @@ void pm_route_props(pm_server *s, struct evhttp_request *req) {
 static json_t *describe_slot(const pm_board_state *state, uint32_t i) {
   const pm_slot_view *v = &state->slots[i];
   return json_pack("{s:i, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (int)i, "n_ctx", (json_int_t)state->info.n_ctx, "is_processing",
-                   v->busy, "id_task", v->busy ? (json_int_t)v->job : (json_int_t)-1, "n_held", (json_int_t)v->n_held, "n_prompt",
-                   (json_int_t)v->n_prompt, "n_cached", (json_int_t)v->n_cached, "n_processed", (json_int_t)v->n_processed, "n_decoded",
-                   (json_int_t)v->n_answer);
+                   v->busy, "id_task", v->busy ? (json_int_t)v->job : (json_int_t)-1, "n_held", (json_int_t)v->n_held, "n_prompt_tokens",
+                   (json_int_t)v->n_prompt, "n_prompt_tokens_cache", (json_int_t)v->n_cached, "n_prompt_tokens_processed",
+                   (json_int_t)v->n_processed, "n_decoded", (json_int_t)v->n_answer);
 }
 
 void pm_route_slots(pm_server *s, struct evhttp_request *req) {

@@ -12,7 +12,7 @@ check "starts" serve "$model" --parallel 2 --slot-dir "$tmp" --max-body 1M
 # ---- what it says about itself
 
 healthy() { good /health && [ "$(value status)" = ok ] && [ "$(value phase)" = ready ] && good /v1/health; }
-lists() { good /v1/models && [ "$(value object)" = list ] && [ "$(value data.0.id)" = pebble-q4_k_m ] && [ "$(value data.0.meta.n_ctx_train)" = 2048 ] && has data.0.created models.0.name; }
+lists() { good /v1/models && [ "$(value object)" = list ] && [ "$(value data.0.id)" = pebble-q4_k_m ] && [ "$(value data.0.meta.n_ctx_train)" = 2048 ] && has data.0.created models.0.name models.0.details.format; }
 props() { good /props && [ "$(value total_slots)" = 2 ] && [ "$(value default_generation_settings.n_ctx)" = 2048 ] && has model_path chat_format; }
 slots() { good /slots && [ "$(value count)" = 2 ] && [ "$(value 0.is_processing)" = false ] && good "/slots?fail_on_no_slot=1"; }
 metrics() { # each with its help and type
