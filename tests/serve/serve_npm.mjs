@@ -6,7 +6,7 @@ import {createOpenAICompatible} from '@ai-sdk/openai-compatible';
 
 const url = process.argv[2], model = 'pebble-q4_k_m', question = 'What is 37 + 58?', answer = '37 + 58 = 95';
 const messages = [{role: 'user', content: question}];
-const tools = [{type: 'function', function: {name: 'add', description: 'adds', parameters: {type: 'object', properties: {a: {type: 'number'}}}}}];
+const tools = [{type: 'function', function: {name: 'add', description: 'adds', parameters: {type: 'object', properties: {a: {type: 'integer'}}, required: ['a']}}}];
 const schema = {type: 'object', properties: {sum: {type: 'integer'}}, required: ['sum'], additionalProperties: false};
 let n = 0, failed = 0;
 
@@ -57,6 +57,23 @@ await check('openai: the helper for streams', async () => {
 await check('openai: tools may be given', async () => {
   const r = await openai.chat.completions.create({model, messages, tools, temperature: 0, max_tokens: 60});
   assert(['stop', 'length', 'tool_calls'].includes(r.choices[0].finish_reason));
+});
+const called = call => call.type === 'function' && call.id && call.function.name === 'add' && Number.isInteger(JSON.parse(call.function.arguments).a);
+await check('openai: a tool that must be called, and its result', async () => {
+  const asked = {model, messages, tools, tool_choice: 'required', temperature: 0, reasoning_budget_tokens: 4};
+  const r = await openai.chat.completions.create(asked);
+  assert.equal(r.choices[0].finish_reason, 'tool_calls');
+  assert(called(r.choices[0].message.tool_calls[0]));
+  const result = {role: 'tool', tool_call_id: r.choices[0].message.tool_calls[0].id, content: '95'};
+  const end = await openai.chat.completions.create({model, messages: [...messages, r.choices[0].message, result], tools, temperature: 0, max_tokens: 20});
+  assert(end.choices[0].message.content || end.choices[0].message.reasoning_content);
+});
+await check('openai: a call in a stream', async () => {
+  const names = [];
+  const r = await openai.chat.completions.stream({model, messages, tools, tool_choice: {type: 'function', function: {name: 'add'}}, temperature: 0, reasoning_budget_tokens: 4})
+                .on('tool_calls.function.arguments.done', e => names.push(e.name)).finalChatCompletion();
+  assert.deepEqual(names, ['add']);
+  assert(called(r.choices[0].message.tool_calls[0]));
 });
 await check('openai: a JSON schema', async () => {
   const r = await openai.chat.completions.create(
@@ -121,6 +138,19 @@ await check('ai-sdk: a stream', async () => {
   }
   assert.equal(text, answer);
   assert(finish);
+});
+await check('ai-sdk: a tool that must be called', async () => {
+  const {stream} = await ai.doStream({prompt, temperature: 0, toolChoice: {type: 'required'}, providerOptions: {pumice: {reasoning_budget_tokens: 4}},
+                                      tools: [{type: 'function', name: 'add', inputSchema: tools[0].function.parameters}]});
+  let call = null, finish = null;
+  for await (const part of stream) {
+    if (part.type === 'error') throw part.error;
+    if (part.type === 'tool-call') call = part;
+    if (part.type === 'finish') finish = part.finishReason;
+  }
+  assert.equal(call.toolName, 'add');
+  assert(Number.isInteger(JSON.parse(call.input).a));
+  assert.equal(finish.unified ?? finish, 'tool-calls');
 });
 await check('ai-sdk: abort', async () => {
   const stop = new AbortController();
