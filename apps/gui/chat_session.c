@@ -9,6 +9,7 @@ typedef struct answer {
   bool full;               // it ended for want of room
   gint64 start, first;     // microseconds: asked, first token
   double thinking_before;  // seconds of an earlier part of it
+  double joules;           // on the meter when it was asked for
   gint64 thinking_start;
   pm_gui_stats stats;
   int64_t n_event;  // that brought text
@@ -151,6 +152,8 @@ static void finish_answer(pm_gui_session *s, const char *finish) {
   stop_thinking(&a);
   if (a.stats.rate < 0) a.stats.rate = s->rate;
   if (a.stats.n_token < 0) a.stats.n_token = a.n_event;
+  double joules = pm_gui_engine_joules(s->engine);
+  if (joules >= 0 && a.joules >= 0) a.stats.joules = joules - a.joules;
   s->answer = (answer){0};
   GError *error = NULL;
   if (!pm_gui_store_message_finish(s->store, a.message, finish, &a.stats, &error)) fail(s, error);
@@ -173,7 +176,8 @@ static bool ask(pm_gui_session *s, int64_t message, guint n, bool resume, bool t
   g_autoptr(GPtrArray) before = g_ptr_array_new();
   for (guint i = 0; i < n; i++) g_ptr_array_add(before, s->path->pdata[i]);
   g_autofree char *request = pm_gui_request(&s->settings, before, resume, thinking);
-  s->answer = (answer){.chat = s->chat, .message = message, .start = g_get_monotonic_time(), .stats = stats};
+  s->answer = (answer){
+      .chat = s->chat, .message = message, .start = g_get_monotonic_time(), .stats = stats, .joules = pm_gui_engine_joules(s->engine)};
   if (stats.thinking_s > 0) s->answer.thinking_before = stats.thinking_s;
   s->rate = -1;
   if (pm_gui_engine_answer(s->engine, request, on_chunk, on_done, s)) return true;

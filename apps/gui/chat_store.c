@@ -206,3 +206,15 @@ bool pm_gui_store_branch(pm_gui_store *store, int64_t chat, int64_t message, int
   }
   return pm_gui_store_set_head(store, chat, message, error);
 }
+
+uint32_t pm_gui_store_rates(pm_gui_store *store, const char *model, double *least, double *most) {
+  uint32_t n = 0;
+  sqlite3_stmt *s = pm_gui_sql(
+      store, NULL, "SELECT rate FROM message WHERE model = ? AND rate > 0 AND n_token >= 16 ORDER BY id DESC LIMIT 50", "t", model);
+  for (; pm_gui_sql_next(store, &s, NULL); n++) {
+    double rate = sqlite3_column_double(s, 0);
+    if (!n || rate < *least) *least = rate;
+    if (!n || rate > *most) *most = rate;
+  }
+  return n;
+}

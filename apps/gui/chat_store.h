@@ -70,6 +70,9 @@ GPtrArray *pm_gui_store_search(pm_gui_store *store, const char *text, uint32_t l
 // The text around the first of the words, as Pango markup with the words in bold.
 char *pm_gui_excerpt(const char *text, const char *words, size_t max_chars);
 
+// Tokens per second of the newest answers of a model, at most 50 of 16 tokens or more: how many there are, the slowest, the fastest.
+uint32_t pm_gui_store_rates(pm_gui_store *store, const char *model, double *least, double *most);
+
 char *pm_gui_store_get(pm_gui_store *store, const char *key);  // NULL if never set
 bool pm_gui_store_set(pm_gui_store *store, const char *key, const char *value, GError **error);
 

@@ -40,6 +40,7 @@ GtkWidget *pm_gui_code_view_new(void) {
   gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(scroller), GTK_POLICY_AUTOMATIC, GTK_POLICY_NEVER);
   gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), c->body);
   GtkWidget *view = pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, head, scroller, NULL);
+  gtk_widget_set_direction(scroller, GTK_TEXT_DIR_LTR);  // code runs so, whatever the language of the app
   gtk_widget_add_css_class(view, "code");
   gtk_widget_set_overflow(view, GTK_OVERFLOW_HIDDEN);
   g_object_set_data_full(G_OBJECT(view), "code", c, code_free);
@@ -50,6 +51,7 @@ GtkWidget *pm_gui_code_view_new(void) {
 static void add_tail(code *c) {
   c->tail = pm_gui_text_label("", "monospace");
   gtk_label_set_selectable(GTK_LABEL(c->tail), TRUE);
+  gtk_widget_set_direction(c->tail, GTK_TEXT_DIR_LTR);
   gtk_box_append(GTK_BOX(c->body), c->tail);
 }
 
@@ -98,6 +100,7 @@ static void colour(code *c, const char *language) {
   update_scheme(style, NULL, buffer);
   GtkWidget *view = gtk_source_view_new_with_buffer(buffer);
   g_object_unref(buffer);
+  gtk_widget_set_direction(view, GTK_TEXT_DIR_LTR);
   gtk_text_view_set_editable(GTK_TEXT_VIEW(view), FALSE);
   gtk_text_view_set_cursor_visible(GTK_TEXT_VIEW(view), FALSE);
   gtk_text_view_set_monospace(GTK_TEXT_VIEW(view), TRUE);

@@ -97,11 +97,9 @@ GtkWidget *pm_gui_composer_new(pm_gui_send_fn *on_send, void *user) {
   gtk_overlay_set_child(GTK_OVERLAY(overlay), scroller);
   gtk_overlay_add_overlay(GTK_OVERLAY(overlay), c->hint);
   gtk_widget_set_hexpand(overlay, TRUE);
-  c->send = pm_gui_icon_button("go-up-symbolic", "Send", NULL);
-  gtk_widget_add_css_class(c->send, "suggested-action");
+  c->send = pm_gui_round_button("go-up-symbolic", "Send", "suggested-action", NULL);
   g_signal_connect(c->send, "clicked", G_CALLBACK(on_clicked), c);
-  c->stop = pm_gui_icon_button("media-playback-stop-symbolic", "Stop", "win.stop");
-  gtk_widget_add_css_class(c->stop, "destructive-action");
+  c->stop = pm_gui_round_button("media-playback-stop-symbolic", "Stop", "destructive-action", "win.stop");
   c->now = gtk_button_new_with_label("Answer now");
   gtk_widget_set_tooltip_text(c->now, "Stop thinking and answer");
   gtk_actionable_set_action_name(GTK_ACTIONABLE(c->now), "win.answer-now");

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "clip_box.h"
 #include "widgets.h"
 
 enum { PAGE = 40 };  // messages shown at first, and more at a time
@@ -212,7 +213,7 @@ GtkWidget *pm_gui_conversation_view_new(void) {
   conversation *c = g_new0(conversation, 1);
   c->path = g_ptr_array_new_with_free_func((GDestroyNotify)pm_gui_message_free);
   c->at_bottom = true;
-  c->box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 18);
+  c->box = pm_gui_clip_box_new(18);
   gtk_widget_add_css_class(c->box, "conversation");
   c->older = gtk_button_new_with_label("Show earlier messages");
   gtk_widget_set_halign(c->older, GTK_ALIGN_CENTER);
@@ -228,7 +229,7 @@ GtkWidget *pm_gui_conversation_view_new(void) {
   g_signal_connect(adjustment, "value-changed", G_CALLBACK(on_scrolled), c);
   g_signal_connect(adjustment, "changed", G_CALLBACK(on_resized), c);
   c->empty = adw_status_page_new();
-  adw_status_page_set_icon_name(ADW_STATUS_PAGE(c->empty), "user-available-symbolic");
+  adw_status_page_set_icon_name(ADW_STATUS_PAGE(c->empty), "io.pumice.Pumice");
   adw_status_page_set_title(ADW_STATUS_PAGE(c->empty), "A new conversation");
   adw_status_page_set_description(ADW_STATUS_PAGE(c->empty), "What is said here stays on this computer.");
   c->stack = gtk_stack_new();

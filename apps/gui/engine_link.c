@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "energy_meter.h"
 #include "engine_process.h"
 
 enum { LOADING_MS = 200, READY_MS = 1500 };  // between questions for its health
@@ -11,6 +12,7 @@ struct pm_gui_engine {
   char *program, *path, *key;
   pm_gui_process *process;
   pm_gui_client *client;
+  pm_gui_meter *meter;  // while it is ready
   pm_gui_engine_view view;
   guint timer;
   bool asking;  // a question for its health is under way
@@ -27,16 +29,6 @@ char *pm_gui_model_name(const char *path) {
   size_t n = strlen(name);  // "-00001-of-00005"
   if (n > 15 && name[n - 15] == '-' && !strncmp(name + n - 9, "-of-", 4)) name[n - 15] = 0;
   return name;
-}
-
-pm_gui_engine *pm_gui_engine_create(const char *program, void (*changed)(void *user), void *user) {
-  pm_gui_engine *e = g_new0(pm_gui_engine, 1);
-  e->program = g_strdup(program);
-  e->key = g_uuid_string_random();
-  e->changed = changed;
-  e->user = user;
-  e->view.gauges = PM_GUI_GAUGES_NONE;
-  return e;
 }
 
 const pm_gui_engine_view *pm_gui_engine_get(const pm_gui_engine *e) { return &e->view; }
@@ -62,10 +54,22 @@ static void shut_down(pm_gui_engine *e, const char *error) {
   e->asking = false;
   g_clear_pointer(&e->client, pm_gui_client_destroy);
   g_clear_pointer(&e->process, pm_gui_process_stop);
+  g_clear_pointer(&e->meter, pm_gui_meter_close);
   e->view.gauges = PM_GUI_GAUGES_NONE;
-  e->view.memory = -1;
+  e->view.memory = e->view.watts = -1;
+  e->view.no_watts = pm_gui_meter_reason(NULL);
   e->view.n_ctx = 0;
   end_answer(e, error);
+}
+
+pm_gui_engine *pm_gui_engine_create(const char *program, void (*changed)(void *user), void *user) {
+  pm_gui_engine *e = g_new0(pm_gui_engine, 1);
+  e->program = g_strdup(program);
+  e->key = g_uuid_string_random();
+  e->changed = changed;
+  e->user = user;
+  shut_down(e, NULL);
+  return e;
 }
 
 void pm_gui_engine_destroy(pm_gui_engine *e) {
@@ -100,6 +104,8 @@ static void on_metrics(void *user, const char *body) {
   if (body) pm_gui_metrics_parse(body, &gauges);
   e->view.gauges = gauges;
   e->view.memory = pm_gui_process_memory(e->process);
+  e->view.watts = pm_gui_meter_watts(e->meter);
+  e->view.no_watts = pm_gui_meter_reason(e->meter);
   e->changed(e->user);
 }
 
@@ -128,7 +134,8 @@ static void on_health(void *user, const char *body) {
     set_state(e, PM_GUI_ENGINE_LOADING, NULL);
   } else {
     if (e->view.state != PM_GUI_ENGINE_READY) {
-      set_state(e, PM_GUI_ENGINE_READY, NULL);
+      e->meter = pm_gui_meter_open(NULL);
+      set_state(e, PM_GUI_ENGINE_READY, message);
       ask_again(e);
       pm_gui_client_get(e->client, "/props", on_props, e);
     }
@@ -190,11 +197,12 @@ static void start(pm_gui_engine *e, const pm_gui_engine_settings *settings) {
   }
 }
 
-void pm_gui_engine_load(pm_gui_engine *e, const char *path, const pm_gui_engine_settings *settings) {
+void pm_gui_engine_load(pm_gui_engine *e, const char *path, const pm_gui_engine_settings *settings, pm_gui_card card) {
   g_free(e->path);
   e->view.path = e->path = g_strdup(path);
   g_free(e->view.name);
   e->view.name = pm_gui_model_name(path);
+  e->view.card = card;
   start(e, settings);
 }
 
@@ -206,6 +214,8 @@ void pm_gui_engine_unload(pm_gui_engine *e) {
   shut_down(e, "the model was unloaded");
   set_state(e, PM_GUI_ENGINE_NONE, NULL);
 }
+
+double pm_gui_engine_joules(pm_gui_engine *e) { return pm_gui_meter_joules(e->meter); }
 
 // ---- answers -----------------------------------------------------------------------------------------------------------------------
 

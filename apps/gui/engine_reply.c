@@ -101,7 +101,8 @@ pm_gui_health pm_gui_health_parse(const char *text, double *progress, char **mes
   else if ((words && !strncmp(words, "Loading", 7)) || (status && !strncmp(status, "load", 4)))
     health = PM_GUI_LOADING;
   char *reason = copy_text(root, "reason");
-  if (health == PM_GUI_BROKEN) *message = reason ? g_steal_pointer(&reason) : pm_gui_error_parse(text);
+  if (health != PM_GUI_LOADING) *message = g_steal_pointer(&reason);
+  if (health == PM_GUI_BROKEN && !*message) *message = pm_gui_error_parse(text);
   g_free(reason);
   json_decref(root);
   return health;
@@ -111,15 +112,10 @@ pm_gui_health pm_gui_health_parse(const char *text, double *progress, char **mes
 
 // A sample "name{labels} value"; where several have the same name, their sum.
 static const struct {
-  const char *name, *label;
+  const char *name;
   size_t offset;
-} metric_rows[] = {{"pumice_memory_bytes", "purpose=\"weights\"", offsetof(pm_gui_gauges, model)},
-                   {"pumice_memory_bytes", "purpose=\"cache\"", offsetof(pm_gui_gauges, model)},
-                   {"pumice_memory_bytes", "purpose=\"scratch\"", offsetof(pm_gui_gauges, model)},
-                   {"pumice_expert_hits_total", "", offsetof(pm_gui_gauges, hits)},
-                   {"pumice_expert_misses_total", "", offsetof(pm_gui_gauges, misses)},
-                   {"pumice_energy_joules_total", "", offsetof(pm_gui_gauges, joules)},
-                   {"pumice_power_watts", "", offsetof(pm_gui_gauges, watts)}};
+} metric_rows[] = {{"pumice_expert_hits_total", offsetof(pm_gui_gauges, hits)},
+                   {"pumice_expert_misses_total", offsetof(pm_gui_gauges, misses)}};
 
 static void take_sample(const char *line, pm_gui_gauges *gauges) {
   size_t name = strcspn(line, "{ ");
@@ -127,8 +123,7 @@ static void take_sample(const char *line, pm_gui_gauges *gauges) {
   if (!labels_end || *line == '#') return;
   double value = g_ascii_strtod(*labels_end == '}' ? labels_end + 1 : labels_end, NULL);
   for (size_t i = 0; i < G_N_ELEMENTS(metric_rows); i++) {
-    const char *label = strstr(line, metric_rows[i].label);
-    if (strlen(metric_rows[i].name) != name || strncmp(line, metric_rows[i].name, name) || !label || label > labels_end) continue;
+    if (strlen(metric_rows[i].name) != name || strncmp(line, metric_rows[i].name, name)) continue;
     double *field = (double *)((char *)gauges + metric_rows[i].offset);
     *field = MAX(*field, 0) + value;
   }

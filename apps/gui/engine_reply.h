@@ -19,18 +19,17 @@ void pm_gui_stats_merge(pm_gui_stats *into, const pm_gui_stats *from);  // takes
 
 typedef enum pm_gui_health { PM_GUI_LOADING, PM_GUI_READY, PM_GUI_BROKEN } pm_gui_health;
 
-// From the answer of /health. *progress: of loading, in [0, 1], negative if it is not told. *message: what is wrong, or NULL.
+// From the answer of /health. *progress: of loading, in [0, 1], negative if it is not told. *message: what is wrong, or NULL; if it is
+// ready, what is not as it was wished.
 pm_gui_health pm_gui_health_parse(const char *json, double *progress, char **message);
 
 // The words of an error answer; the text itself if it has none.
 char *pm_gui_error_parse(const char *body);
 
 typedef struct pm_gui_gauges {
-  double model;          // bytes of weights, cache and scratch where the model runs; negative values: not known
-  double hits, misses;   // of experts in slots since the start
-  double joules, watts;  // since the start; now
+  double hits, misses;  // of experts in slots since the start; negative: not known
 } pm_gui_gauges;
-#define PM_GUI_GAUGES_NONE ((pm_gui_gauges){-1, -1, -1, -1, -1})
+#define PM_GUI_GAUGES_NONE ((pm_gui_gauges){-1, -1})
 
 void pm_gui_metrics_parse(const char *prometheus, pm_gui_gauges *gauges);  // sets what it finds
 

@@ -7,7 +7,7 @@ static const struct {
   const char *title, *tip;
   bool bar;
 } rows[N_GAUGE] = {[CONTEXT] = {"Context", "Tokens of this conversation, and how many the model holds", true},
-                   [DEVICE] = {"VRAM", "Memory of the graphics card that the engine uses", true},
+                   [DEVICE] = {"VRAM", "Memory of the graphics card that the engine takes, and what it may take", true},
                    [MEMORY] = {"RAM", "Memory that the engine uses, the mapped model file included", true},
                    [EXPERTS] = {"Experts", "Chosen experts that were found in the card's memory", true},
                    [SPEED] = {"Speed", "Tokens per second of the newest answer", false},
@@ -22,11 +22,13 @@ GtkWidget *pm_gui_gauges_new(void) {
   GtkWidget *box = gtk_flow_box_new();
   gtk_flow_box_set_selection_mode(GTK_FLOW_BOX(box), GTK_SELECTION_NONE);
   gtk_flow_box_set_max_children_per_line(GTK_FLOW_BOX(box), N_GAUGE);
+  gtk_flow_box_set_column_spacing(GTK_FLOW_BOX(box), 12);
   gtk_widget_add_css_class(box, "gauges");
   for (int i = 0; i < N_GAUGE; i++) {
     g->texts[i] = pm_gui_text_label("", "caption");
     gtk_widget_add_css_class(g->texts[i], "numeric");
-    g->items[i] = pm_gui_box(GTK_ORIENTATION_VERTICAL, 1, g->texts[i], NULL);
+    gtk_widget_add_css_class(g->texts[i], "dim-label");
+    g->items[i] = pm_gui_box(GTK_ORIENTATION_VERTICAL, 2, g->texts[i], NULL);
     if (rows[i].bar) {
       g->bars[i] = gtk_level_bar_new();
       pm_gui_set_label(g->bars[i], rows[i].title);
@@ -69,16 +71,19 @@ void pm_gui_gauges_update(GtkWidget *widget, const pm_gui_app *app) {
   double context = pm_gui_session_context(app->session), rate = pm_gui_session_rate(app->session);
   g_autofree char *context_text = ready && context >= 0 ? g_strdup_printf("%.0f of %" G_GINT64_FORMAT, context, e->n_ctx) : NULL;
   set(g, CONTEXT, context_text, context, (double)e->n_ctx);
-  set_bytes(g, DEVICE, ready && e->on_card ? now->model : -1, 0);
+  set_bytes(g, DEVICE, ready && e->on_card && e->card.used > 0 ? e->card.used : -1, e->card.budget);
   set_bytes(g, MEMORY, ready ? e->memory : -1, memory_of_machine());
   double asked = now->hits + now->misses;
   g_autofree char *hit_text = ready && now->hits >= 0 && asked > 0 ? g_strdup_printf("%.0f %% in slots", 100 * now->hits / asked) : NULL;
   set(g, EXPERTS, hit_text, now->hits, asked);
-  g_autofree char *rate_text = ready && rate > 0 ? g_strdup_printf("%.1f tokens/s", rate) : NULL;
+  g_autofree char *rate_text = ready && rate > 0 ? pm_gui_rate(rate) : NULL;
   set(g, SPEED, rate_text, 0, 0);
-  g_autofree char *power_text = !ready           ? NULL
-                                : now->watts < 0 ? g_strdup("n/a")
-                                : rate > 0       ? g_strdup_printf("%.0f W, %.2f J/token", now->watts, now->watts / rate)
-                                                 : g_strdup_printf("%.0f W", now->watts);
+  bool writing = pm_gui_session_writing(app->session) != PM_GUI_IDLE;
+  g_autofree char *power_text = !ready                ? NULL
+                                : e->watts < 0        ? g_strdup("n/a")
+                                : writing && rate > 0 ? g_strdup_printf("%.0f W, %.2f J/token", e->watts, e->watts / rate)
+                                                      : g_strdup_printf("%.0f W", e->watts);
   set(g, POWER, power_text, 0, 0);
+  g_autofree char *no_power = e->watts < 0 ? g_strdup_printf("%s: n/a (%s)", rows[POWER].tip, e->no_watts) : NULL;
+  gtk_widget_set_tooltip_text(g->items[POWER], no_power ? no_power : rows[POWER].tip);
 }

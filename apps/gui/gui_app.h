@@ -6,6 +6,7 @@
 
 #include "chat_session.h"
 #include "gui_settings.h"
+#include "widgets.h"
 
 typedef struct pm_gui_app {
   AdwApplication *gtk;
@@ -16,7 +17,8 @@ typedef struct pm_gui_app {
   GtkCssProvider *font;
   GtkWindow *window;  // NULL before it is there and after it is closed
   GtkWidget *sidebar, *conversation, *composer, *toasts;
-  guint inhibited;  // the computer stays awake: GTK's number for that; 0: it need not
+  GtkWidget *picker;  // NULL while it is not open
+  guint inhibited;    // the computer stays awake: GTK's number for that; 0: it need not
 } pm_gui_app;
 
 void pm_gui_app_save(pm_gui_app *app);  // stores the settings, and applies theme and size of letters
@@ -40,11 +42,11 @@ extern const pm_gui_shortcut pm_gui_shortcuts[];
 void pm_gui_export_dialog(pm_gui_app *app, int64_t chat, bool markdown);
 void pm_gui_import_dialog(pm_gui_app *app);
 // Calls back with the paths of the chosen model files.
-typedef void pm_gui_file_fn(void *user, const char *path);
 void pm_gui_model_dialog(GtkWindow *parent, pm_gui_file_fn *chosen, void *user);
 
 // model_picker.c, preferences.c, chat_dialog.c
-void pm_gui_picker_open(pm_gui_app *app, const char *path);  // `path`: a file to add and select, or NULL
+// `path`: a file to add and select, or NULL. There is one picker: if it is open it adds the file.
+void pm_gui_picker_open(pm_gui_app *app, const char *path);
 void pm_gui_preferences_open(pm_gui_app *app);
 void pm_gui_chat_dialog_open(pm_gui_app *app);
 

@@ -7,27 +7,40 @@
 #include "widgets.h"
 
 static const char style[] =
-    ".conversation { padding: 18px; }"
+    ".conversation { padding: 18px 12px; }"
     ".message { padding: 10px 14px; border-radius: 12px; }"
     ".from-user { background: alpha(@accent_bg_color, 0.12); }"
     ".found { outline: 2px solid @accent_color; }"
-    ".thoughts { opacity: 0.75; padding: 6px 12px; border-left: 3px solid alpha(currentColor, 0.25); margin: 6px 0; }"
+    ".message-buttons button { min-width: 26px; min-height: 26px; padding: 2px; opacity: 0.6; }"
+    ".message-buttons button:hover, .message-buttons button:focus { opacity: 1; }"
+    ".fold > box > title { opacity: 0.75; }"
+    ".thoughts { opacity: 0.75; padding: 6px 12px; margin: 6px 0; }"
+    ".thoughts:dir(ltr) { border-left: 3px solid alpha(currentColor, 0.25); }"
+    ".thoughts:dir(rtl) { border-right: 3px solid alpha(currentColor, 0.25); }"
     ".code { border-radius: 8px; background: alpha(currentColor, 0.06); }"
     ".code-head { padding: 2px 4px 2px 12px; background: alpha(currentColor, 0.06); }"
     ".code-body, .code-body textview, .code-body text { background: transparent; }"
     ".code-body { padding: 8px 12px; }"
-    ".composer { padding: 8px; border-radius: 14px; background: alpha(currentColor, 0.07); }"
-    ".composer textview, .composer text, .editor, .editor text { background: transparent; padding: 4px; }"
-    ".composer-hint { padding: 4px; }"
+    ".composer { padding: 7px; border-radius: 23px; background: alpha(currentColor, 0.07); }"
+    ".composer button { min-width: 32px; min-height: 32px; padding: 0; }"
+    ".composer button.text-button { padding: 0 14px; border-radius: 16px; }"
+    ".composer textview, .composer text, .editor, .editor text { background: transparent; }"
+    ".editor text { padding: 4px; }"
+    ".composer textview, .composer-hint { padding: 10px 8px; }"
+    ".composer scrollbar slider { min-height: 20px; }"
     ".editor { border-radius: 8px; background: alpha(currentColor, 0.06); }"
-    ".bottom { padding: 6px 12px; }"
-    ".sidebar-entry { margin: 0 8px 6px 8px; }"
+    ".bottom { padding: 6px 12px 8px 12px; }"
+    ".gauges { margin: 0 8px; }"
+    ".gauges flowboxchild { padding: 0; }"
+    ".gauges levelbar block { min-height: 4px; }"
+    ".sidebar-entry { margin: 6px 8px; }"
     ".dialog-content { padding: 18px; }"
     ".fit-bar { border-radius: 7px; }";
 
 typedef struct window {
   pm_gui_app *app;
-  GtkWidget *model, *banner, *banner_text, *banner_button, *loading, *loading_bar, *gauges, *flap;
+  GtkWidget *model, *banner, *banner_text, *banner_button, *dismiss, *loading, *loading_bar, *gauges, *flap;
+  bool noted;  // what is not as it was wished has been read
 } window;
 
 static window *get(const pm_gui_app *app) { return g_object_get_data(G_OBJECT(app->window), "window"); }
@@ -41,16 +54,33 @@ void pm_gui_app_toast(pm_gui_app *app, const char *text) {
 
 // ---- what is shown of the engine ---------------------------------------------------------------------------------------------------
 
-static void update_banner(window *w, const pm_gui_engine_view *engine) {
-  bool failed = engine->state == PM_GUI_ENGINE_FAILED;
-  gtk_info_bar_set_revealed(GTK_INFO_BAR(w->banner), failed);
-  gtk_widget_set_visible(w->banner, failed);
-  if (!failed) return;
-  g_autofree char *text = g_strdup_printf(engine->was_ready ? "The engine has stopped: %s" : "%s could not be loaded: %s",
-                                          engine->was_ready ? engine->message : engine->name, engine->message);
+static void show_banner(window *w, bool error, const char *text, const char *label, const char *action) {
+  gtk_info_bar_set_message_type(GTK_INFO_BAR(w->banner), error ? GTK_MESSAGE_ERROR : GTK_MESSAGE_WARNING);
+  gtk_widget_set_visible(w->dismiss, !error);
   gtk_label_set_text(GTK_LABEL(w->banner_text), text);
-  gtk_button_set_label(GTK_BUTTON(w->banner_button), engine->was_ready ? "Restart engine" : "Pick a model");
-  gtk_actionable_set_action_name(GTK_ACTIONABLE(w->banner_button), engine->was_ready ? "win.restart" : "win.models");
+  gtk_button_set_label(GTK_BUTTON(w->banner_button), label);
+  gtk_actionable_set_action_name(GTK_ACTIONABLE(w->banner_button), action);
+}
+
+static void update_banner(window *w, const pm_gui_engine_view *engine) {
+  bool failed = engine->state == PM_GUI_ENGINE_FAILED, ready = engine->state == PM_GUI_ENGINE_READY;
+  if (!ready) w->noted = false;
+  bool shown = failed || (ready && engine->message && !w->noted);
+  gtk_info_bar_set_revealed(GTK_INFO_BAR(w->banner), shown);
+  gtk_widget_set_visible(w->banner, shown);
+  if (!shown) return;
+  g_autofree char *text = ready               ? g_strdup_printf("%s is loaded, but %s", engine->name, engine->message)
+                          : engine->was_ready ? g_strdup_printf("The engine has stopped: %s", engine->message)
+                                              : g_strdup_printf("%s could not be loaded: %s", engine->name, engine->message);
+  bool restart = failed && engine->was_ready;
+  show_banner(w, failed, text, restart ? "Restart engine" : "Pick a model", restart ? "win.restart" : "win.models");
+}
+
+static void on_noted(GtkInfoBar *bar, int response, gpointer user) {
+  (void)response;
+  window *w = user;
+  w->noted = true;
+  gtk_info_bar_set_revealed(bar, FALSE);
 }
 
 static void update_loading(window *w, const pm_gui_engine_view *engine) {
@@ -152,12 +182,7 @@ static void on_chosen(void *user, int64_t chat, int64_t message) {
 
 static bool on_send(void *user, const char *text) { return pm_gui_session_send(((pm_gui_app *)user)->session, text); }
 
-static gboolean on_drop(GtkDropTarget *target, const GValue *value, double x, double y, gpointer app) {
-  (void)target, (void)x, (void)y;
-  g_autofree char *path = g_file_get_path(g_value_get_object(value));
-  if (path) pm_gui_picker_open(app, path);
-  return path != NULL;
-}
+static void on_dropped(void *app, const char *path) { pm_gui_picker_open(app, path); }
 
 static void on_destroy(GtkWidget *widget, gpointer user) {
   (void)widget;
@@ -205,7 +230,7 @@ static GtkWidget *make_head(window *w) {
 
 static void make_banner(window *w) {
   w->banner = gtk_info_bar_new();
-  gtk_info_bar_set_message_type(GTK_INFO_BAR(w->banner), GTK_MESSAGE_ERROR);
+  g_signal_connect(w->banner, "response", G_CALLBACK(on_noted), w);
   w->banner_text = pm_gui_text_label("", NULL);
   gtk_label_set_wrap(GTK_LABEL(w->banner_text), TRUE);
   gtk_label_set_selectable(GTK_LABEL(w->banner_text), TRUE);
@@ -214,6 +239,7 @@ static void make_banner(window *w) {
   gtk_widget_set_valign(w->banner_button, GTK_ALIGN_CENTER);
   gtk_info_bar_add_child(GTK_INFO_BAR(w->banner), w->banner_text);
   gtk_info_bar_add_child(GTK_INFO_BAR(w->banner), w->banner_button);
+  w->dismiss = gtk_info_bar_add_button(GTK_INFO_BAR(w->banner), "Dismiss", GTK_RESPONSE_CLOSE);
 }
 
 static void make_loading(window *w) {
@@ -290,9 +316,7 @@ void pm_gui_window_open(pm_gui_app *app) {
   adw_flap_set_separator(ADW_FLAP(w->flap), gtk_separator_new(GTK_ORIENTATION_VERTICAL));
   adw_flap_set_content(ADW_FLAP(w->flap), make_content(w));
   adw_application_window_set_content(ADW_APPLICATION_WINDOW(app->window), w->flap);
-  GtkDropTarget *drop = gtk_drop_target_new(G_TYPE_FILE, GDK_ACTION_COPY | GDK_ACTION_LINK);
-  g_signal_connect(drop, "drop", G_CALLBACK(on_drop), app);
-  gtk_widget_add_controller(GTK_WIDGET(app->window), GTK_EVENT_CONTROLLER(drop));
+  pm_gui_accept_files(GTK_WIDGET(app->window), on_dropped, app);
   pm_gui_actions_add(app);
   GPropertyAction *sidebar = g_property_action_new("sidebar", w->flap, "reveal-flap");
   g_action_map_add_action(G_ACTION_MAP(app->window), G_ACTION(sidebar));

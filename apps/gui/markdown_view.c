@@ -1,5 +1,6 @@
 #include "markdown_view.h"
 
+#include "clip_box.h"
 #include "code_view.h"
 #include "markdown_blocks.h"
 #include "markdown_pango.h"
@@ -30,7 +31,7 @@ GtkWidget *pm_gui_markdown_view_new(void) {
   markdown *m = g_new0(markdown, 1);
   m->blocks = pm_gui_blocks_create();
   m->bodies = g_ptr_array_new();
-  m->box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 0);
+  m->box = pm_gui_clip_box_new(0);
   gtk_widget_add_css_class(m->box, "markdown");
   g_object_set_data_full(G_OBJECT(m->box), "markdown", m, markdown_free);
   return m->box;
@@ -77,6 +78,8 @@ static void show_block(markdown *m, size_t i) {
   } else {
     g_autofree char *markup = pm_gui_markup(text);
     gtk_label_set_markup(GTK_LABEL(body), markup);
+    pm_gui_follow_text(body, text);
+    if (block->depth) pm_gui_follow_text(gtk_widget_get_parent(body), text);  // its marker stands before it
   }
 }
 

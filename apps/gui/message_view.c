@@ -19,10 +19,17 @@ int64_t pm_gui_message_view_id(GtkWidget *view) { return get(view)->id; }
 
 // ---- thoughts ----------------------------------------------------------------------------------------------------------------------
 
+static char *duration(double seconds) {
+  if (seconds < 1) return g_strdup_printf("%.0f ms", 1000 * seconds);
+  if (seconds < 60) return g_strdup_printf("%.1f s", seconds);
+  return g_strdup_printf("%d min %d s", (int)seconds / 60, (int)seconds % 60);
+}
+
 static void show_thoughts(message *m, const pm_gui_stats *stats, bool under_way) {
   gtk_widget_set_visible(m->fold, m->has_thinking);
+  g_autofree char *length = duration(stats->thinking_s);
   g_autofree char *title = under_way                ? g_strdup("Thinking…")
-                           : stats->thinking_s >= 0 ? g_strdup_printf("Thought for %.1f s", stats->thinking_s)
+                           : stats->thinking_s >= 0 ? g_strdup_printf("Thought for %s", length)
                                                     : g_strdup("Thoughts");
   gtk_expander_set_label(GTK_EXPANDER(m->fold), title);
   pm_gui_set_label(m->fold, title);
@@ -34,8 +41,9 @@ static char *figures(const pm_gui_message *row) {
   const pm_gui_stats *s = &row->stats;
   GString *text = g_string_new(NULL);
   if (s->n_token > 0) g_string_append_printf(text, "%" G_GINT64_FORMAT " tokens", s->n_token);
-  if (s->rate > 0) g_string_append_printf(text, " · %.1f tokens/s", s->rate);
-  if (s->first_s >= 0) g_string_append_printf(text, " · first after %.2f s", s->first_s);
+  g_autofree char *rate = pm_gui_rate(s->rate), *first = duration(s->first_s);
+  if (s->rate > 0) g_string_append_printf(text, " · %s", rate);
+  if (s->first_s >= 0) g_string_append_printf(text, " · first after %s", first);
   if (s->n_prompt > 0) g_string_append_printf(text, " · prompt %" G_GINT64_FORMAT, s->n_prompt);
   if (s->n_cached > 0) g_string_append_printf(text, " (%" G_GINT64_FORMAT " cached)", s->n_cached);
   if (s->joules > 0 && s->n_token > 0) g_string_append_printf(text, " · %.2f J/token", s->joules / (double)s->n_token);
@@ -51,15 +59,19 @@ static void add_button(message *m, const char *icon, const char *label, const ch
   gtk_box_append(GTK_BOX(m->footer), button);
 }
 
-static void fill_footer(message *m, const pm_gui_message *row, bool last) {
-  bool user = !strcmp(row->role, "user");
-  g_autofree char *text = user ? g_strdup("") : figures(row);
+static void add_figures(message *m, const pm_gui_message *row) {
+  g_autofree char *text = figures(row);
   GtkWidget *label = pm_gui_text_label(text, "caption");
   gtk_widget_add_css_class(label, "dim-label");
   gtk_label_set_ellipsize(GTK_LABEL(label), PANGO_ELLIPSIZE_END);
   gtk_widget_set_tooltip_text(label, *text ? text : NULL);
   gtk_widget_set_hexpand(label, TRUE);
   gtk_box_append(GTK_BOX(m->footer), label);
+}
+
+static void fill_footer(message *m, const pm_gui_message *row, bool last) {
+  bool user = !strcmp(row->role, "user");
+  if (!user) add_figures(m, row);
   if (row->n_branch > 1) {
     g_autofree char *which = g_strdup_printf("%u/%u", row->branch, row->n_branch);
     add_button(m, "go-previous-symbolic", "Previous version", "win.previous");
@@ -95,16 +107,21 @@ GtkWidget *pm_gui_message_view_new(const pm_gui_message *row, bool last) {
   gtk_widget_add_css_class(m->thoughts, "thoughts");
   m->fold = gtk_expander_new(NULL);
   gtk_expander_set_child(GTK_EXPANDER(m->fold), m->thoughts);
+  gtk_widget_add_css_class(m->fold, "fold");
   m->footer = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 2);
+  gtk_widget_add_css_class(m->footer, "message-buttons");
   if (user) {
     m->content = pm_gui_text_label(row->content, NULL);
     gtk_label_set_wrap(GTK_LABEL(m->content), TRUE);
     gtk_label_set_wrap_mode(GTK_LABEL(m->content), PANGO_WRAP_WORD_CHAR);
     gtk_label_set_selectable(GTK_LABEL(m->content), TRUE);
+    pm_gui_follow_text(m->content, row->content);
   } else {
     m->content = pm_gui_markdown_view_new();
   }
-  m->box = pm_gui_box(GTK_ORIENTATION_VERTICAL, 6, name, m->fold, m->content, m->footer, NULL);
+  gtk_widget_set_hexpand(name, TRUE);
+  GtkWidget *head = user ? pm_gui_box(GTK_ORIENTATION_HORIZONTAL, 6, name, m->footer, NULL) : name;
+  m->box = pm_gui_box(GTK_ORIENTATION_VERTICAL, user ? 2 : 6, head, m->fold, m->content, user ? NULL : m->footer, NULL);
   gtk_widget_add_css_class(m->box, "message");
   gtk_widget_add_css_class(m->box, user ? "from-user" : "from-model");
   g_object_set_data_full(G_OBJECT(m->box), "message", m, g_free);

@@ -19,6 +19,11 @@ typedef struct pm_gui_fit {
   uint32_t n_ctx_train;
 } pm_gui_fit;
 
+// What answers may reach, as parts of plan.decode_rate and prompt_rate: published figures of other runtimes are 0.6 to 1.04 of what the
+// plan says of their machines, and parts differ by a quarter from what is typical of them.
+#define PM_GUI_RATE_LEAST 0.6
+#define PM_GUI_RATE_MOST 1.3
+
 // Calls back in the main loop, unless cancelled by then.
 typedef void pm_gui_fit_fn(void *user, const pm_gui_fit *fit);
 void pm_gui_fit_compute(const char *path, const pm_gui_engine_settings *settings, GCancellable *cancel, pm_gui_fit_fn *done, void *user);

@@ -11,6 +11,7 @@ typedef struct picker {
   char **devices;  // names for the settings, in the order of the row
   GCancellable *cancel, *cancel_fit;
   char *path;  // that is selected
+  pm_gui_card card;
 } picker;
 
 static void picker_free(gpointer data) {
@@ -26,11 +27,12 @@ static void picker_free(gpointer data) {
 
 // ---- how the selected model fits ---------------------------------------------------------------------------------------------------
 
-static void add_text(picker *p, const char *text, const char *css) {
+static GtkWidget *add_text(picker *p, const char *text, const char *css) {
   GtkWidget *label = pm_gui_text_label(text, css);
   gtk_label_set_wrap(GTK_LABEL(label), TRUE);
   gtk_label_set_selectable(GTK_LABEL(label), TRUE);
   gtk_box_append(GTK_BOX(p->fit), label);
+  return label;
 }
 
 static double sum(const double parts[PM_GUI_PARTS]) {
@@ -39,7 +41,32 @@ static double sum(const double parts[PM_GUI_PARTS]) {
   return s;
 }
 
-static char *speed_text(double rate) { return g_strdup_printf(rate >= 100 ? "%.0f" : "%.2g", rate); }
+// Two digits that count.
+static double rounded(double rate) {
+  double unit = 1;
+  while (rate >= 100 * unit) unit *= 10;
+  while (unit > 1e-3 && rate < 10 * unit) unit /= 10;
+  return unit * (double)(int)(rate / unit + 0.5);
+}
+
+static void add_rates(picker *p, const char *what, double least, double most, const char *how) {
+  g_autofree char *text = g_markup_printf_escaped("%s: <b>%g to %g tokens/s</b> %s", what, rounded(least), rounded(most), how);
+  gtk_label_set_markup(GTK_LABEL(add_text(p, "", NULL)), text);
+}
+
+static void add_expected(picker *p, const char *what, double rate, const char *limit) {
+  g_autofree char *how = g_strdup_printf("expected, limited by the %s", limit);
+  add_rates(p, what, rate * PM_GUI_RATE_LEAST, rate * PM_GUI_RATE_MOST, how);
+}
+
+// What is known is worth more than what is expected.
+static void add_history(picker *p) {
+  double least, most;
+  g_autofree char *name = pm_gui_model_name(p->path);
+  uint32_t n = pm_gui_store_rates(p->app->store, name, &least, &most);
+  g_autofree char *how = g_strdup_printf("in the newest %u", n);
+  if (n) add_rates(p, "Answers so far", least, most, how);
+}
 
 static void on_fit(void *user, const pm_gui_fit *fit) {
   picker *p = user;
@@ -60,10 +87,10 @@ static void on_fit(void *user, const pm_gui_fit *fit) {
     g_autofree char *bytes = pm_gui_bytes(fit->disk), *text = g_strdup_printf("%s stay on disk and are read when needed", bytes);
     add_text(p, text, NULL);
   }
-  g_autofree char *answers = speed_text(plan->decode_rate), *prompts = speed_text(plan->prompt_rate);
-  g_autofree char *speed = g_strdup_printf("Answers: about %s tokens/s, limited by the %s. Prompts: about %s tokens/s, limited by the %s.",
-                                           answers, plan->decode_limit, prompts, plan->prompt_limit);
-  add_text(p, speed, "heading");
+  p->card = (pm_gui_card){sum(fit->device), (double)plan->vram_budget};
+  add_history(p);
+  add_expected(p, "Answers", plan->decode_rate, plan->decode_limit);
+  add_expected(p, "Prompts", plan->prompt_rate, plan->prompt_limit);
   if (*plan->note) add_text(p, plan->note, "dim-label");
 }
 
@@ -148,13 +175,6 @@ static void on_add(GtkButton *button, gpointer user) {
   pm_gui_model_dialog(GTK_WINDOW(p->window), add_file, p);
 }
 
-static gboolean on_drop(GtkDropTarget *target, const GValue *value, double x, double y, gpointer user) {
-  (void)target, (void)x, (void)y;
-  g_autofree char *path = g_file_get_path(g_value_get_object(value));
-  if (path) add_file(user, path);
-  return path != NULL;
-}
-
 // ---- where it is to run ------------------------------------------------------------------------------------------------------------
 
 static void on_place(GObject *object, GParamSpec *spec, gpointer user) {
@@ -189,7 +209,7 @@ static void on_load(GtkButton *button, gpointer user) {
   picker *p = user;
   pm_gui_app *app = p->app;
   pm_gui_store_set(app->store, "last-model", p->path, NULL);
-  pm_gui_engine_load(app->engine, p->path, &app->settings);
+  pm_gui_engine_load(app->engine, p->path, &app->settings, p->card);
   gtk_window_destroy(GTK_WINDOW(p->window));
 }
 
@@ -227,13 +247,18 @@ static GtkWidget *make_head(picker *p) {
 }
 
 void pm_gui_picker_open(pm_gui_app *app, const char *path) {
+  if (app->picker) {
+    if (path) add_file(g_object_get_data(G_OBJECT(app->picker), "picker"), path);
+    return;
+  }
   picker *p = g_new0(picker, 1);
   *p = (picker){.app = app, .cancel = g_cancellable_new(), .cancel_fit = g_cancellable_new()};
-  p->window = adw_window_new();
+  p->window = app->picker = adw_window_new();
+  g_object_add_weak_pointer(G_OBJECT(p->window), (gpointer *)&app->picker);
   gtk_window_set_title(GTK_WINDOW(p->window), "Models");
   gtk_window_set_transient_for(GTK_WINDOW(p->window), app->window);
   gtk_window_set_modal(GTK_WINDOW(p->window), TRUE);
-  gtk_window_set_default_size(GTK_WINDOW(p->window), 620, 600);
+  gtk_window_set_default_size(GTK_WINDOW(p->window), 640, 620);
   g_object_set_data_full(G_OBJECT(p->window), "picker", p, picker_free);
   GtkWidget *head = make_head(p);
   p->list = gtk_list_box_new();
@@ -252,9 +277,7 @@ void pm_gui_picker_open(pm_gui_app *app, const char *path) {
   gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), box);
   gtk_widget_set_vexpand(scroller, TRUE);
   adw_window_set_content(ADW_WINDOW(p->window), pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, head, scroller, NULL));
-  GtkDropTarget *drop = gtk_drop_target_new(G_TYPE_FILE, GDK_ACTION_COPY | GDK_ACTION_LINK);
-  g_signal_connect(drop, "drop", G_CALLBACK(on_drop), p);
-  gtk_widget_add_controller(p->window, GTK_EVENT_CONTROLLER(drop));
+  pm_gui_accept_files(p->window, add_file, p);
   g_autofree char *last = pm_gui_store_get(app->store, "last-model");
   fill(p, last);
   if (path) add_file(p, path);

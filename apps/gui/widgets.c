@@ -15,11 +15,31 @@ GtkWidget *pm_gui_icon_button(const char *icon, const char *label, const char *a
   return button;
 }
 
+GtkWidget *pm_gui_round_button(const char *icon, const char *label, const char *css_class, const char *action) {
+  GtkWidget *button = pm_gui_icon_button(icon, label, action);
+  gtk_widget_remove_css_class(button, "flat");
+  gtk_widget_add_css_class(button, "circular");
+  gtk_widget_add_css_class(button, css_class);
+  return button;
+}
+
 GtkWidget *pm_gui_text_label(const char *text, const char *css_class) {
   GtkWidget *label = gtk_label_new(text);
   gtk_label_set_xalign(GTK_LABEL(label), 0);
   if (css_class) gtk_widget_add_css_class(label, css_class);
   return label;
+}
+
+void pm_gui_follow_text(GtkWidget *widget, const char *text) {
+  // Blocks that Unicode keeps for scripts from right to left (DerivedBidiClass.txt).
+  static const gunichar blocks[][2] = {{0x590, 0x8FF}, {0xFB1D, 0xFDFF}, {0xFE70, 0xFEFF}, {0x10800, 0x10FFF}, {0x1E800, 0x1EFFF}};
+  while (*text && !g_unichar_isalpha(g_utf8_get_char(text))) text = g_utf8_next_char(text);
+  if (!*text) return;
+  gunichar letter = g_utf8_get_char(text);
+  GtkTextDirection direction = GTK_TEXT_DIR_LTR;
+  for (size_t i = 0; i < G_N_ELEMENTS(blocks); i++)
+    if (letter >= blocks[i][0] && letter <= blocks[i][1]) direction = GTK_TEXT_DIR_RTL;
+  gtk_widget_set_direction(widget, direction);
 }
 
 GtkWidget *pm_gui_box(GtkOrientation orientation, int spacing, ...) {
@@ -72,3 +92,37 @@ void pm_gui_clear_box(GtkWidget *box) {
 }
 
 char *pm_gui_bytes(double bytes) { return g_format_size_full(bytes > 0 ? (guint64)bytes : 0, G_FORMAT_SIZE_IEC_UNITS); }
+
+char *pm_gui_rate(double rate) { return g_strdup_printf(rate < 100 ? "%.1f tokens/s" : "%.0f tokens/s", rate); }
+
+typedef struct drop_call {
+  pm_gui_file_fn *dropped;
+  void *user;
+} drop_call;
+
+static gboolean on_drop(GtkDropTarget *target, const GValue *value, double x, double y, gpointer data) {
+  (void)target, (void)x, (void)y;
+  const drop_call *call = data;
+  bool any = false;
+  GSList *files = gdk_file_list_get_files(g_value_get_boxed(value));
+  for (GSList *at = files; at; at = at->next) {
+    g_autofree char *path = g_file_get_path(at->data);
+    if (path) call->dropped(call->user, path);
+    any |= path != NULL;
+  }
+  g_slist_free(files);
+  return any;
+}
+
+static void free_call(gpointer call, GClosure *closure) {
+  (void)closure;
+  g_free(call);
+}
+
+void pm_gui_accept_files(GtkWidget *widget, pm_gui_file_fn *dropped, void *user) {
+  GtkDropTarget *target = gtk_drop_target_new(GDK_TYPE_FILE_LIST, GDK_ACTION_COPY | GDK_ACTION_LINK);
+  drop_call *call = g_new(drop_call, 1);
+  *call = (drop_call){dropped, user};
+  g_signal_connect_data(target, "drop", G_CALLBACK(on_drop), call, free_call, 0);
+  gtk_widget_add_controller(widget, GTK_EVENT_CONTROLLER(target));
+}

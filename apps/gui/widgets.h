@@ -8,14 +8,19 @@
 
 // A flat button with a picture; `label` is what a screen reader says and what is shown when the pointer rests.
 GtkWidget *pm_gui_icon_button(const char *icon, const char *label, const char *action);
-void pm_gui_set_label(GtkWidget *widget, const char *label);            // for screen readers
-GtkWidget *pm_gui_text_label(const char *text, const char *css_class);  // left-aligned
-GtkWidget *pm_gui_box(GtkOrientation orientation, int spacing, ...);    // with the widgets up to NULL
+GtkWidget *pm_gui_round_button(const char *icon, const char *label, const char *css_class, const char *action);  // not flat
+void pm_gui_set_label(GtkWidget *widget, const char *label);                                                     // for screen readers
+GtkWidget *pm_gui_text_label(const char *text, const char *css_class);                                           // left-aligned
+void pm_gui_follow_text(GtkWidget *widget, const char *text);         // its direction becomes that of the first letter
+GtkWidget *pm_gui_box(GtkOrientation orientation, int spacing, ...);  // with the widgets up to NULL
 GtkWidget *pm_gui_spin_row(const char *title, const char *subtitle, double least, double most, double step, uint32_t digits, double value,
                            GtkWidget **spin);
 GtkWidget *pm_gui_switch_row(const char *title, const char *subtitle, bool value, GtkWidget **button);
 GtkWidget *pm_gui_combo_row(const char *title, const char *const *choices, guint chosen);
 void pm_gui_clear_box(GtkWidget *box);
-char *pm_gui_bytes(double bytes);  // "1.2 GiB"
+typedef void pm_gui_file_fn(void *user, const char *path);
+void pm_gui_accept_files(GtkWidget *widget, pm_gui_file_fn *dropped, void *user);  // that are dropped on it, one by one
+char *pm_gui_bytes(double bytes);                                                  // "1.2 GiB"
+char *pm_gui_rate(double rate);                                                    // "12.5 tokens/s"
 
 #endif

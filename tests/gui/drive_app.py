@@ -32,6 +32,13 @@ def engine_pids(process):
     return [int(pid) for pid in out.split()]
 
 
+def preferences():
+    """Opens them; returns the number of threads, as a widget."""
+    app.click("push button", "Main menu")
+    app.click("menu item", "Preferences")
+    return app.find("spin button", "Threads of the processor")
+
+
 def ask(question):
     app.type("text", "Message", question)
     app.click("push button", "Send")
@@ -75,13 +82,31 @@ process, app = start(model)
 @case("a model file that is opened shows how it fits, and loads")
 def _():
     app.find("list item", name)
-    app.text("tokens/s, limited by the")
+    app.text("tokens/s expected, limited by the")
     app.text("free")
     shoot("picker")
     app.click("push button", "Load")
     app.gone("frame", "Models")
     app.find("push button", name)
     app.gone("progress bar", "Loading the model", 60)
+    if not real:
+        app.text("is loaded, but running on the CPU")
+        app.click("push button", "Dismiss")
+        wait(lambda: not app.has_text("is loaded, but"), 5, "the end of the banner")
+
+
+@case("preferences reach the engine when it starts again")
+def _():
+    preferences().queryValue().currentValue = 1
+    app.click("push button", "Close")
+    app.gone("frame", "Preferences")
+    before = engine_pids(process)
+    app.click("push button", "Main menu")
+    app.click("menu item", "Restart engine")
+    wait(lambda: engine_pids(process) not in ([], before), 10, "another engine")
+    app.gone("progress bar", "Loading the model", 60)
+    with open(f"/proc/{engine_pids(process)[0]}/cmdline") as file:
+        check("--threads\0" + "1\0" in file.read(), "the engine was not told")
 
 
 @case("settings of a conversation: the likeliest word alone")
@@ -208,6 +233,15 @@ if not real:
         answered(4)
         app.text("Half an")
 
+    @case("a lost device is a banner, and the engine starts again")
+    def _():
+        ask("lost")
+        app.text("The engine has stopped: the device is lost")
+        app.click("push button", "Restart engine")
+        wait(lambda: not app.has_text("The engine has stopped") and not app.all("progress bar", "Loading the model"), 10, "an engine that runs")
+        ask("What is 37 + 58?")
+        answered(6)
+
 
 @case("a search finds a word in an old conversation")
 def _():
@@ -286,6 +320,8 @@ def _():
     with open(path) as file:
         kept = " ".join(file.read().split())
     check(" ".join(shown.split()) in kept, f"'{shown}' was lost; there is '{kept}'")
+    check(preferences().queryValue().currentValue == 1, "the preferences were lost")
+    app.click("push button", "Close")
 
 
 if not real:
@@ -297,7 +333,7 @@ if not real:
         refused = os.path.join(folder, "refused.gguf")
         shutil.copy(model, refused)
         process, app = start(refused)
-        app.text("tokens/s, limited by the")
+        app.text("tokens/s expected, limited by the")
         app.click("push button", "Load")
         app.text("the file is truncated; download it again")
         app.find("push button", "Pick a model")

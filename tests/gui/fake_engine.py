@@ -2,8 +2,8 @@
 """Stands in for `pumice serve`: speaks its HTTP with a script instead of a model.
 
 What it answers depends on the question: "slow" trickles for a minute, "long" sends 24,000 characters, "code" a block of code,
-"full" ends for want of room, "broken" an error in the middle, anything else a short answer with thoughts. A model file whose name has
-"refused" cannot be loaded."""
+"full" ends for want of room, "broken" an error in the middle, "lost" the same and the device is gone, anything else a short answer with
+thoughts. A model file whose name has "refused" cannot be loaded."""
 import http.server
 import json
 import os
@@ -29,7 +29,9 @@ ANSWERS = {
     "slow": ([f"word{i} " for i in range(600)], "stop", 0.1),
     "full": (["No more ", "room"], "length", 0.02),
     "broken": (["Half an ", None], "stop", 0.02),
+    "lost": (["Nothing ", None], "stop", 0.02),
 }
+lost = threading.Event()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,18 +54,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/health":
             done = (time.time() - started) / LOADING
-            if done < 1:
+            if lost.is_set():
+                self.send(503, json.dumps({"error": {"code": 503, "message": "No model"}, "reason": "the device is lost"}))
+            elif done < 1:
                 self.send(503, json.dumps({"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"},
                                            "phase": "loading", "progress": done}))
             else:
-                self.send(200, '{"status":"ok"}')
+                self.send(200, '{"status":"ok","phase":"degraded","reason":"running on the CPU: the card has no room"}')
         elif self.headers.get("Authorization") != "Bearer " + key:
             self.refuse(401, "a key is needed")
         elif self.path == "/props":
             self.send(200, '{"default_generation_settings":{"n_ctx":2048},"device":"a card"}')
         elif self.path == "/metrics":
-            self.send(200, 'pumice_memory_bytes{purpose="weights"} 1073741824\npumice_expert_hits_total 90\npumice_expert_misses_total 10\n'
-                           'pumice_power_watts 42\n', "text/plain")
+            self.send(200, "pumice_expert_hits_total 90\npumice_expert_misses_total 10\n", "text/plain")
         else:
             self.refuse(404, "no such address")
 
@@ -106,6 +109,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.delta(reasoning_content=piece)
                 time.sleep(0.05)
         for piece in pieces:
+            if piece is None and word == "lost":
+                lost.set()
             if piece is None:
                 self.event({"error": {"code": 500, "message": "the device was lost"}})
                 return

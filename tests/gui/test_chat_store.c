@@ -224,10 +224,36 @@ static void test_settings_and_damage(void **state) {
   g_rmdir(folder);
 }
 
+static void test_rates(void **state) {
+  (void)state;
+  pm_gui_store *store = pm_gui_store_open(NULL, NULL);
+  int64_t chat = pm_gui_store_chat_create(store, "a", "{}", NULL);
+  static const struct {
+    const char *model;
+    int64_t n_token;
+    double rate;
+  } rows[] = {{"x", 100, 20}, {"x", 40, 31.5}, {"x", 3, 900}, {"y", 50, 7}, {"x", 60, -1}};
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    pm_gui_message m = {.role = (char *)"assistant", .finish = (char *)"stop", .model = (char *)rows[i].model, .stats = PM_GUI_STATS_NONE};
+    m.stats.n_token = rows[i].n_token;
+    m.stats.rate = rows[i].rate;
+    assert_true(pm_gui_store_message_add(store, chat, 0, &m, NULL) > 0);
+  }
+  double least = 0, most = 0;
+  assert_int_equal(pm_gui_store_rates(store, "x", &least, &most), 2);
+  assert_true(least == 20 && most == 31.5);
+  assert_int_equal(pm_gui_store_rates(store, "z", &least, &most), 0);
+  pm_gui_store_close(store);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_branches),           cmocka_unit_test(test_answer_in_pieces), cmocka_unit_test(test_killed),
-      cmocka_unit_test(test_delete_and_undo),    cmocka_unit_test(test_search),           cmocka_unit_test(test_excerpt),
-      cmocka_unit_test(test_settings_and_damage)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_branches),
+                                     cmocka_unit_test(test_answer_in_pieces),
+                                     cmocka_unit_test(test_killed),
+                                     cmocka_unit_test(test_delete_and_undo),
+                                     cmocka_unit_test(test_search),
+                                     cmocka_unit_test(test_excerpt),
+                                     cmocka_unit_test(test_settings_and_damage),
+                                     cmocka_unit_test(test_rates)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

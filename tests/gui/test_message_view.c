@@ -1,4 +1,5 @@
-// What a streamed answer costs: 24,000 characters in pieces of 40, each shown before the next comes, drawing included.
+// Widgets on a display: what a streamed answer costs, 24,000 characters in pieces of 40, each shown before the next comes, drawing
+// included; where things stand in languages that run from right to left; files that are dropped.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <gtk/gtk.h>
 
 #include "markdown_view.h"
+#include "message_view.h"
 #include "widgets.h"
 
 enum { N_CHAR = 24000, PIECE = 40, N_PIECE = N_CHAR / PIECE };
@@ -54,13 +56,117 @@ static double median(const double *values, size_t n) {
   return sorted[n / 2];
 }
 
-static void test_cost_of_a_piece(void **state) {
-  (void)state;
+static void need_display(void) {
   if (!gtk_init_check()) {
     print_message("skip: no display\n");
     skip();
   }
   adw_init();
+}
+
+// ---- right to left -----------------------------------------------------------------------------------------------------------------
+
+// The first widget of a type below one whose text begins with `text`.
+static GtkWidget *find(GtkWidget *widget, GType type, const char *text) {
+  if (G_TYPE_CHECK_INSTANCE_TYPE(widget, type) && (!text || g_str_has_prefix(gtk_label_get_text(GTK_LABEL(widget)), text))) return widget;
+  GtkWidget *found = NULL;
+  for (GtkWidget *child = gtk_widget_get_first_child(widget); child && !found; child = gtk_widget_get_next_sibling(child))
+    found = find(child, type, text);
+  return found;
+}
+
+// Where the letters of a label are in the window, in pixels.
+static void ink_of(GtkWidget *label, GtkWidget *window, double *left, double *right) {
+  PangoRectangle ink;
+  int x, y;
+  double x0, y0;
+  pango_layout_get_pixel_extents(gtk_label_get_layout(GTK_LABEL(label)), &ink, NULL);
+  gtk_label_get_layout_offsets(GTK_LABEL(label), &x, &y);
+  assert_true(gtk_widget_translate_coordinates(label, window, x + ink.x, y, &x0, &y0));
+  *left = x0;
+  *right = x0 + ink.width;
+}
+
+// Paragraphs stand where their own language begins, whatever the app's language is; code stands at the left.
+static void check_directions(GtkTextDirection direction) {
+  static const char text[] = "\u0645\u0631\u062d\u0628\u0627\n\n- \u0648\u0627\u062d\u062f\n\n```\nint x;\n```\n\nleft\n";
+  pm_gui_message row = {.id = 1,
+                        .role = (char *)"assistant",
+                        .content = (char *)text,
+                        .thinking = (char *)"",
+                        .finish = (char *)"stop",
+                        .model = (char *)"m",
+                        .stats = PM_GUI_STATS_NONE};
+  gtk_widget_set_default_direction(direction);
+  GtkWidget *window = gtk_window_new(), *view = pm_gui_message_view_new(&row, true);
+  gtk_window_set_child(GTK_WINDOW(window), view);
+  gtk_window_set_default_size(GTK_WINDOW(window), 600, 400);
+  gtk_window_present(GTK_WINDOW(window));
+  while (!gtk_widget_get_mapped(view) || !gtk_widget_get_width(view)) g_main_context_iteration(NULL, TRUE);
+  double left, right, marker, end;
+  ink_of(find(view, GTK_TYPE_LABEL, "\u0645"), window, &left, &right);
+  assert_true(left > 400 && right > 580);
+  ink_of(find(view, GTK_TYPE_LABEL, "\u0648"), window, &left, &right);
+  ink_of(find(view, GTK_TYPE_LABEL, "•"), window, &marker, &end);
+  assert_true(marker > right && left > 400);
+  ink_of(find(view, GTK_TYPE_LABEL, "int x;"), window, &left, &right);
+  assert_true(right < 60);
+  ink_of(find(view, GTK_TYPE_LABEL, "left"), window, &left, &right);
+  assert_true(right < 60);
+  gtk_window_destroy(GTK_WINDOW(window));
+}
+
+static void test_right_to_left(void **state) {
+  (void)state;
+  need_display();
+  check_directions(GTK_TEXT_DIR_LTR);
+  check_directions(GTK_TEXT_DIR_RTL);
+  gtk_widget_set_default_direction(GTK_TEXT_DIR_LTR);
+}
+
+// ---- files that are dropped --------------------------------------------------------------------------------------------------------
+
+static void on_path(void *user, const char *path) { g_string_append_printf(user, "[%s]", path); }
+
+static bool drop(GtkDropTarget *target, GFile **files, gsize n) {
+  GValue value = G_VALUE_INIT;
+  gboolean taken = FALSE;
+  g_value_init(&value, GDK_TYPE_FILE_LIST);
+  g_value_take_boxed(&value, gdk_file_list_new_from_array(files, n));
+  g_signal_emit_by_name(target, "drop", &value, 1.0, 1.0, &taken);
+  g_value_unset(&value);
+  return taken;
+}
+
+static void test_dropped_files(void **state) {
+  (void)state;
+  need_display();
+  g_autoptr(GString) seen = g_string_new(NULL);
+  GtkWidget *widget = g_object_ref_sink(gtk_label_new(NULL));
+  pm_gui_accept_files(widget, on_path, seen);
+  g_autoptr(GListModel) controllers = gtk_widget_observe_controllers(widget);
+  GtkDropTarget *target = NULL;  // the widget keeps it
+  for (guint i = 0; i < g_list_model_get_n_items(controllers) && !target; i++) {
+    g_autoptr(GObject) controller = g_list_model_get_item(controllers, i);
+    if (GTK_IS_DROP_TARGET(controller)) target = GTK_DROP_TARGET(controller);
+  }
+  assert_non_null(target);
+  GdkContentFormats *formats = gtk_drop_target_get_formats(target);
+  g_autoptr(GdkContentFormats) types = gdk_content_formats_union_deserialize_mime_types(gdk_content_formats_ref(formats));
+  assert_true(gdk_content_formats_contain_mime_type(types, "text/uri-list"));  // what file managers offer
+  g_autoptr(GFile) a = g_file_new_for_path("/m/a.gguf"), b = g_file_new_for_path("/m/b 2.gguf"),
+                   far = g_file_new_for_uri("https://h/c.gguf");
+  assert_true(drop(target, (GFile *[]){a, far, b}, 3));
+  assert_string_equal(seen->str, "[/m/a.gguf][/m/b 2.gguf]");
+  assert_false(drop(target, &far, 1));
+  g_object_unref(widget);
+}
+
+// ---- cost --------------------------------------------------------------------------------------------------------------------------
+
+static void test_cost_of_a_piece(void **state) {
+  (void)state;
+  need_display();
   GtkWidget *window = gtk_window_new(), *view = pm_gui_markdown_view_new(), *scroller = gtk_scrolled_window_new();
   gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), view);
   gtk_window_set_child(GTK_WINDOW(window), scroller);
@@ -93,6 +199,7 @@ static void test_cost_of_a_piece(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_cost_of_a_piece)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_right_to_left), cmocka_unit_test(test_dropped_files),
+                                     cmocka_unit_test(test_cost_of_a_piece)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
