@@ -29,6 +29,7 @@ static void print_json(const pm_device_list *list) {
     pm_json_bool(&j, "usable", d->usable);
     pm_json_text(&j, "reason", d->reason);
     pm_json_text(&j, "features", d->features);
+    pm_json_text(&j, "known", d->known);
     pm_json_end(&j, '}');
   }
   pm_json_end(&j, ']');

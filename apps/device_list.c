@@ -52,6 +52,10 @@ void pm_device_list_print(const pm_device_list *list, bool features) {
       printf("       features ");
       pm_print_wrapped(stdout, d->features, 16, width);
     }
+    if (features && *d->known) {
+      printf("       %sknown   %s ", pm_style(stdout, PM_YELLOW), plain);
+      pm_print_wrapped(stdout, d->known, 16, width);
+    }
     if (*d->reason || !d->usable) {
       printf("       %s%s%s ", pm_style(stdout, d->usable ? PM_YELLOW : PM_RED), d->usable ? "note    " : "not used", plain);
       pm_print_wrapped(stdout, *d->reason ? d->reason : "no reason is known", 16, width);

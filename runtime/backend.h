@@ -184,6 +184,8 @@ typedef struct pm_gpu_info {
   bool usable;
   char reason[256];    // why not usable
   char features[512];  // what was found, one "name" or "name=value" per word
+  char known[512];     // troubles that its driver is known for, with links
+  bool avoid;          // because of them, not taken by itself
 } pm_gpu_info;
 
 // Fills up to *n infos and sets *n to the number of devices. Without a Vulkan loader: *n = 0, and *why says so ("" otherwise).
@@ -200,9 +202,20 @@ typedef struct pm_gpu_desc {
   const char *device;     // index, UUID, PCI address or part of a name; NULL or "" = the best that is not of software kind
   const char *cache_dir;  // compiled kernels and what is known of them; NULL = none
   pm_tuning tuning;
+  uint32_t only_row;      // 1 + a row of the table of kernels that serves its operation, whatever the shape; 0 = as is best
   uint64_t memory_limit;  // 0 = what the device reports as free, less a margin
   bool validate;          // turn the Khronos validation layer on; its messages make calls fail
 } pm_gpu_desc;
+// ---- the table of kernels, for the self-test: rows are numbered, each is for one kind of operation. A build without Vulkan has none.
+uint32_t pm_gpu_row_count(void);
+pm_op_kind pm_gpu_row_op(uint32_t row);
+const char *pm_gpu_row_text(uint32_t row);  // for people
+typedef struct pm_gpu_wrong {
+  uint32_t row, type;  // type of the weights, PM_TYPE_F32 where there are none
+} pm_gpu_wrong;
+// Of the device that desc names: exactly these compute wrong numbers. Kept in desc's cache_dir; picks pass over them.
+pm_status pm_gpu_keep_wrong(const pm_gpu_desc *desc, const pm_gpu_wrong *wrong, uint32_t n) PM_MUST_USE;
+
 // Of the device that desc names: what tuning has found is forgotten.
 pm_status pm_gpu_forget_tuning(const pm_gpu_desc *desc) PM_MUST_USE;
 pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) PM_MUST_USE;  // PM_ERR_UNSUPPORTED in a build without Vulkan

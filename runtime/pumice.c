@@ -65,7 +65,9 @@ static pumice_device_info gpu_info(const pm_gpu_info *g) {
   snprintf(d.uuid, sizeof d.uuid, "%s", g->uuid);
   snprintf(d.pci, sizeof d.pci, "%s", g->pci);
   snprintf(d.features, sizeof d.features, "%s", g->features);
+  snprintf(d.known, sizeof d.known, "%s", g->known);
   const char *why = g->reason;
+  if (g->usable && g->avoid) why = "its driver is known to go wrong: used only when named";
   if (g->usable && g->kind == PM_GPU_SOFTWARE && !*why) why = "a software driver: used only when named";
   snprintf(d.reason, sizeof d.reason, "%s", why);
   return d;
@@ -90,9 +92,9 @@ pumice_status pumice_devices(pumice_device_info *infos, uint32_t *n, char note[2
   return public_status(status);
 }
 
-pumice_status pumice_selftest(const char *device, pumice_selftest_fn *report, void *user) {
+pumice_status pumice_selftest(const char *device, const char *cache_dir, pumice_selftest_fn *report, void *user) {
   REQUIRE(report, "report is NULL");
-  return public_status(pm_selftest(device, report, user));
+  return public_status(pm_selftest(&(pm_selftest_desc){.device = device, .cache_dir = cache_dir, .report = report, .user = user}));
 }
 
 // ---- models ----

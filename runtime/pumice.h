@@ -60,6 +60,7 @@ typedef struct pumice_device_info {
   bool usable;
   char reason[256];  // why it is not usable, or why it is not picked by itself
   char features[512];
+  char known[512];  // troubles that its driver is known for and what is not used because of them, with links
 } pumice_device_info;
 
 // Fills up to *n infos (entry 0 is the CPU; then Vulkan device 0, 1, ...) and sets *n to the number there is.
@@ -67,9 +68,10 @@ typedef struct pumice_device_info {
 PUMICE_API pumice_status pumice_devices(pumice_device_info *infos, uint32_t *n, char note[256]);
 
 // Runs every kernel that the device would use on small random inputs against the double-precision CPU reference and calls `report`
-// for each; a false return stops. Returns OK if all passed, ERR_DEVICE otherwise.
+// for each; a false return stops. What a device computes wrongly is kept in cache_dir (NULL: nowhere), and models that are opened with it
+// do without. Returns OK if all passed or the rest can do without those that failed, ERR_DEVICE otherwise.
 typedef bool pumice_selftest_fn(void *user, const char *kernel, bool passed, double worst_error, const char *detail);
-PUMICE_API pumice_status pumice_selftest(const char *device, pumice_selftest_fn *report, void *user);
+PUMICE_API pumice_status pumice_selftest(const char *device, const char *cache_dir, pumice_selftest_fn *report, void *user);
 
 // ---- models --------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "memory.h"
 #include "selftest_cases.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -55,26 +56,92 @@ static const pm_case_group groups[] = {
 static pm_status make_cpu(void *user, pm_backend **out) { return pm_cpu_create(user, out); }
 static pm_status make_gpu(void *user, pm_backend **out) { return pm_gpu_create(user, out); }
 
+enum { FAILURES = 64, WRONG = 1024 };  // that are looked into, at most
+
 typedef struct run {
-  pm_selftest_fn *report;
-  void *user;
-  unsigned n_failed;
+  const pm_selftest_desc *desc;
+  pm_gpu_desc gpu;
+  bool quiet;  // only looks whether something fails
+  unsigned n_failed, n_kept;
+  const pm_case *failed[FAILURES];  // one of each operation and type
+  uint32_t n_wrong;
+  pm_gpu_wrong wrong[WRONG];
 } run;
+
+// Of the weights that kernels are picked by.
+static pm_type type_of(const pm_case *c) {
+  bool weights = c->op == PM_OP_EMBED || c->op == PM_OP_MATMUL || c->op == PM_OP_EXPERTS_GLU || c->op == PM_OP_EXPERTS_DOWN;
+  return weights ? c->type : PM_TYPE_F32;
+}
 
 static bool on_case(void *user, const pm_case_result *r) {
   run *state = user;
   state->n_failed += !r->passed;
-  return state->report(state->user, r->name, r->passed, r->nmse, r->detail);
+  uint32_t i = 0;
+  while (i < state->n_kept && (state->failed[i]->op != r->c->op || type_of(state->failed[i]) != type_of(r->c))) i++;
+  if (!r->passed && !state->quiet && i == state->n_kept && i < FAILURES) state->failed[state->n_kept++] = r->c;
+  return state->quiet || state->desc->report(state->desc->user, r->name, r->passed, r->nmse, r->detail);
 }
 
-pm_status pm_selftest(const char *device, pm_selftest_fn *report, void *user) {
-  if (!device) device = "cpu";
-  pm_cpu_desc cpu = {0};
-  pm_gpu_desc gpu = {.device = !strcmp(device, "gpu") ? NULL : strncmp(device, "gpu:", 4) ? device : device + 4};
-  bool on_cpu = !*device || !strcmp(device, "cpu");
-  pm_case_target target = on_cpu ? (pm_case_target){make_cpu, &cpu, 1e-11, 2e-4} : (pm_case_target){make_gpu, &gpu, 1e-10, 1e-10};
-  run state = {report, user, 0};
-  for (size_t i = 0; i < COUNT(groups); i++) PM_TRY(pm_cases_run(&groups[i], &target, NULL, i, on_case, &state));
-  if (state.n_failed) PM_FAIL(PM_ERR_DEVICE, "%u cases of the self-test failed on %s", state.n_failed, on_cpu ? "the CPU" : device);
+static pm_status run_groups(run *state, const pm_case_target *target) {
+  for (size_t i = 0; i < COUNT(groups); i++)
+    if (!state->desc->group || !strcmp(state->desc->group, groups[i].name))
+      PM_TRY(pm_cases_run(&groups[i], target, NULL, i, on_case, state));
   return PM_OK;
+}
+
+// Whether a case fails as the device is described now.
+static pm_status try_case(run *state, const pm_case *c, bool *fails) {
+  pm_case_group group = {"again", c, 1, steps, COUNT(steps), 64};
+  unsigned before = state->n_failed;
+  state->quiet = true;
+  PM_TRY(pm_cases_run(&group, &(pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10}, NULL, 1, on_case, state));
+  *fails = state->n_failed > before;
+  return PM_OK;
+}
+
+// Every row that could serve the case, by itself.
+static pm_status find_wrong(run *state, const pm_case *c) {
+  for (uint32_t row = 0; row < pm_gpu_row_count() && state->n_wrong < WRONG; row++) {
+    bool fails;
+    if (pm_gpu_row_op(row) != c->op) continue;
+    state->gpu.only_row = row + 1;
+    PM_TRY(try_case(state, c, &fails));
+    if (fails) state->wrong[state->n_wrong++] = (pm_gpu_wrong){row, (uint32_t)type_of(c)};
+    if (fails && !state->desc->report(state->desc->user, pm_gpu_row_text(row), false, 0, "is set aside on this device"))
+      PM_FAIL(PM_ERR_CANCELLED, "the self-test was stopped");
+  }
+  state->gpu.only_row = 0;
+  return PM_OK;
+}
+
+// Sets aside what is wrong. *n_left: cases that nothing else can serve.
+static pm_status set_aside(run *state, uint32_t *n_left) {
+  for (uint32_t i = 0; i < state->n_kept; i++) PM_TRY(find_wrong(state, state->failed[i]));
+  state->gpu.cache_dir = state->desc->cache_dir;
+  PM_TRY(pm_gpu_keep_wrong(&state->gpu, state->wrong, state->n_wrong));
+  *n_left = 0;
+  for (uint32_t i = 0; i < state->n_kept; i++) {
+    bool fails;
+    PM_TRY(try_case(state, state->failed[i], &fails));
+    *n_left += fails;
+  }
+  return PM_OK;
+}
+
+pm_status pm_selftest(const pm_selftest_desc *desc) {
+  const char *device = desc->device ? desc->device : "cpu";
+  pm_cpu_desc cpu = {0};
+  bool on_cpu = !*device || !strcmp(device, "cpu");
+  run *state;
+  PM_NEW(&state, 1, "self-test");
+  state->desc = desc;
+  state->gpu.device = !strcmp(device, "gpu") ? NULL : strncmp(device, "gpu:", 4) ? device : device + 4;
+  pm_case_target target = on_cpu ? (pm_case_target){make_cpu, &cpu, 1e-11, 2e-4} : (pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10};
+  pm_status status = run_groups(state, &target);
+  uint32_t n_left = state->n_failed;
+  if (!status && !on_cpu && desc->cache_dir) status = set_aside(state, &n_left);
+  pm_free(state);
+  if (!status && n_left) PM_FAIL(PM_ERR_DEVICE, "%u cases of the self-test failed on %s", n_left, on_cpu ? "the CPU" : device);
+  return status;
 }

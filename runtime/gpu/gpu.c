@@ -44,6 +44,7 @@ static void destroy(pm_backend *b) {
 // Every kind of recording once, dry: finds the temporaries' sizes, whether each kernel is there, and (want) what record_common will need.
 static pm_status record_dry(pm_gpu *g, const pm_program *p, bool want) {
   pm_gpu_recorder r = {.device = &g->device, .pipelines = &g->pipelines, .program = p, .temps = &g->temps, .boards = &g->boards};
+  r.only = g->only_row ? &g->forced_row : NULL;
   for (uint64_t n = 1; n < 2ull * p->max_rows; n *= 2) {
     uint32_t rows = pm_gpu_bucket_rows(p, n < p->max_rows ? (uint32_t)n : p->max_rows);
     r.want = want && (rows == 1 || rows == p->max_rows);
@@ -420,6 +421,7 @@ pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
   g->piece_cost = piece_cost;
   g->submit_seconds = submit_seconds;
   g->device.staged = staged;
+  g->only_row = desc->only_row, g->forced_row = desc->only_row - 1;
   pm_status status = pm_gpu_device_init(&g->device, desc);
   if (!status) status = pm_gpu_pipelines_init(&g->device, &g->pipelines, desc->cache_dir);
   if (status) {
@@ -433,12 +435,27 @@ pm_status pm_gpu_open(const pm_gpu_desc *desc, bool staged, pm_backend **out) {
 
 pm_status pm_gpu_create(const pm_gpu_desc *desc, pm_backend **out) { return pm_gpu_open(desc, false, out); }
 
+// ---- what is known of a device, without a program ----
+
 pm_status pm_gpu_forget_tuning(const pm_gpu_desc *desc) {
   pm_backend *b;
   PM_TRY(pm_gpu_create(desc, &b));
   pm_gpu *g = (pm_gpu *)b;
   g->pipelines.tuning.n_winner = 0;
   pm_status status = pm_gpu_tuning_save(&g->pipelines.tuning, &g->device);
+  destroy(b);
+  return status;
+}
+
+pm_status pm_gpu_keep_wrong(const pm_gpu_desc *desc, const pm_gpu_wrong *wrong, uint32_t n) {
+  pm_backend *b;
+  PM_TRY(pm_gpu_create(desc, &b));
+  pm_gpu *g = (pm_gpu *)b;
+  pm_status status = PM_OK;
+  bool changes = n || g->pipelines.tuning.n_wrong;
+  g->pipelines.tuning.n_wrong = 0;
+  for (uint32_t i = 0; i < n && !status; i++) status = pm_gpu_tuning_set_wrong(&g->pipelines.tuning, wrong[i].row, (pm_type)wrong[i].type);
+  if (!status && changes) status = pm_gpu_tuning_save(&g->pipelines.tuning, &g->device);
   destroy(b);
   return status;
 }

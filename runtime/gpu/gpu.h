@@ -57,6 +57,7 @@ typedef struct pm_gpu {
   pm_backend_counters counters;
   uint64_t memory_limit;
   pm_tuning tuning;
+  uint32_t only_row, forced_row;  // pm_gpu_desc, and the row that it means
 } pm_gpu;
 
 // pm_gpu_create; `staged` sends uploads through staging memory even where the device's memory is mapped (for tests on such devices).

@@ -27,6 +27,9 @@ static const char *const texts[] = {
 static uint32_t forced = NO_ROW;
 
 void pm_gpu_pick_force(uint32_t row) { forced = row; }
+pm_op_kind pm_gpu_row_op(uint32_t row) { return rows[row].op; }
+uint32_t pm_gpu_row_count(void) { return pm_gpu_pick_count(); }
+const char *pm_gpu_row_text(uint32_t row) { return texts[row]; }
 uint32_t pm_gpu_pick_count(void) { return sizeof rows / sizeof *rows; }
 const char *pm_gpu_pick_text(uint32_t row) { return texts[row]; }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "known_drivers.h"
 #include "memory.h"
 #include "spirv.h"
 
@@ -240,6 +241,8 @@ static void fill(const answers *a, pm_gpu_probe *out) {
   describe(a, &out->info);
   find_limits(a, out);
   if (a->properties.properties.apiVersion >= VK_API_VERSION_1_1) measure_memory(out);
+  out->driver = a->v12.driverID, out->driver_version = a->properties.properties.driverVersion;
+  pm_gpu_known_drivers_apply(out);
   list_features(out);
   const char *reason = missing(a, out);
   out->info.usable = !reason;
@@ -298,11 +301,15 @@ static bool is_better(const pm_gpu_info *a, const pm_gpu_info *b) {
 static pm_status choose_best(const pm_gpu_probe *probes, uint32_t n, uint32_t *out) {
   uint32_t best = UINT32_MAX;
   for (uint32_t i = 0; i < n; i++) {
-    if (!probes[i].info.usable || probes[i].info.kind == PM_GPU_SOFTWARE) continue;
+    if (!probes[i].info.usable || probes[i].info.avoid || probes[i].info.kind == PM_GPU_SOFTWARE) continue;
     if (best == UINT32_MAX || is_better(&probes[i].info, &probes[best].info)) best = i;
   }
   *out = best;
   if (best != UINT32_MAX) return PM_OK;
+  for (uint32_t i = 0; i < n; i++)
+    if (probes[i].info.usable && probes[i].info.avoid)
+      PM_FAIL(PM_ERR_UNSUPPORTED, "\"%s\" is used only when named, because its driver is known to go wrong: %s", probes[i].info.name,
+              probes[i].info.known);
   for (uint32_t i = 0; i < n; i++)
     if (probes[i].info.usable)
       PM_FAIL(PM_ERR_UNSUPPORTED, "the only usable Vulkan device is \"%s\", which is software on the CPU: it is used only when named",

@@ -15,8 +15,10 @@ typedef struct pm_gpu_probe {
   uint32_t side_family, side_index;  // a second queue that computes: beside the first, or in another family; or the first again
   uint32_t timestamp_bits;           // of the queue; 0 = it has no clock
   double timestamp_seconds;          // of a tick
-  uint32_t max_groups;               // per dimension of a dispatch
-  uint64_t max_buffer;               // bytes of one allocation and of one storage buffer binding
+  VkDriverId driver;
+  uint32_t driver_version;  // as its maker packs it
+  uint32_t max_groups;      // per dimension of a dispatch
+  uint64_t max_buffer;      // bytes of one allocation and of one storage buffer binding
   uint8_t device_uuid[VK_UUID_SIZE], cache_uuid[VK_UUID_SIZE];
   bool vulkan13;
   bool size_control;  // VK_EXT_subgroup_size_control: the subgroup size of compute can be fixed

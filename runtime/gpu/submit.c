@@ -65,7 +65,8 @@ pm_gpu_recorder pm_gpu_recorder_of(pm_gpu *g) {
                            .set = g->set,
                            .pool = g->device.pool,
                            .scratch = g->scratch.handle,
-                           .piece_cost = g->piece_cost};
+                           .piece_cost = g->piece_cost,
+                           .only = g->only_row ? &g->forced_row : NULL};
 }
 
 pm_status pm_gpu_recording_get(pm_gpu *g, uint32_t n_row, uint32_t n_logit, pm_gpu_recording **out) {

@@ -11,10 +11,6 @@ typedef struct pm_gpu_winner {
   uint32_t row;  // of pick.def
 } pm_gpu_winner;
 
-typedef struct pm_gpu_wrong {
-  uint32_t row, type;  // type of the weights, as in pm_gpu_shape
-} pm_gpu_wrong;
-
 typedef struct pm_gpu_tuning {
   pm_gpu_winner *winners;
   pm_gpu_wrong *wrong;
