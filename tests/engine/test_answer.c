@@ -257,6 +257,22 @@ static void grammars_and_thinking(void **state) {
   assert_true(t.n == 3 || (t.n == 4 && t.text[3] == '.'));
 }
 
+// A model that would end in its thinking ends that instead.
+static void thinking_is_not_the_end(void **state) {
+  (void)state;
+  taken t;
+  int32_t last;
+  pumice_model_info info = PUMICE_INIT(pumice_model_info);
+  pumice_model_get_info(model, &info);
+  pumice_bias bias = {info.token_eos, 1e6f};
+  pumice_answer_options o = options_for(&t);
+  o.grammar = "root ::= \"yes\" | \"no\"", o.bias = &bias, o.n_bias = 1;
+  answer(&o, &last);
+  assert_int_equal(t.result.stop, PUMICE_STOP_END);
+  assert_true(t.token[0] != info.token_eos && t.token[1] != info.token_eos);  // <think> and its end
+  assert_true(!strcmp(t.text, "yes") || !strcmp(t.text, "no"));
+}
+
 static void wrong_grammars(void **state) {
   (void)state;
   taken t;
@@ -326,9 +342,16 @@ static void wrong_options(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_as_generate),      cmocka_unit_test(several_at_once), cmocka_unit_test(lengths),
-      cmocka_unit_test(stop_strings),          cmocka_unit_test(biases),          cmocka_unit_test(json_answers),
-      cmocka_unit_test(grammars_and_thinking), cmocka_unit_test(wrong_grammars),  cmocka_unit_test(callers_that_stop),
+      cmocka_unit_test(same_as_generate),
+      cmocka_unit_test(several_at_once),
+      cmocka_unit_test(lengths),
+      cmocka_unit_test(stop_strings),
+      cmocka_unit_test(biases),
+      cmocka_unit_test(json_answers),
+      cmocka_unit_test(grammars_and_thinking),
+      cmocka_unit_test(thinking_is_not_the_end),
+      cmocka_unit_test(wrong_grammars),
+      cmocka_unit_test(callers_that_stop),
       cmocka_unit_test(wrong_options),
   };
   return cmocka_run_group_tests_name("answers", tests, open_all, close_all);
