@@ -53,8 +53,8 @@ static bool force_call(pm_request *r, char why[256]) {
   r->schema = pm_forced_call_schema(r->tools, r->tool_name);
   r->must_call = r->schema != NULL;
   if (r->must_call) return true;
-  snprintf(why, 256, "the field 'tool_choice' asks for a call%s%.80s, which is not among 'tools'", r->tool_name ? " of " : "",
-           r->tool_name ? r->tool_name : "");
+  snprintf(why, 256, "the field 'tool_choice' asks for a call of %.80s, which is not among 'tools'",
+           r->tool_name ? r->tool_name : "a tool");
   return false;
 }
 

@@ -127,16 +127,32 @@ static void on_probs(void *user, const pumice_token_prob *chosen, const pumice_t
   pm_job_post(s->mail, s->job, PM_EVENT_TOKEN, token, NULL, 0);
 }
 
+// Whose thinking has taken all that it may does not begin to think once more.
+static size_t copy_bias(const pm_slot *s, pumice_bias bias[PM_MAX_BIAS + 1]) {
+  static const char mark[] = "<think>";
+  const pm_request *r = s->job->request;
+  pm_prompt think = {0};
+  size_t n = r->n_bias;
+  memcpy(bias, r->bias, n * sizeof *bias);
+  if (s->budget_spent && pm_tokens(s->model, mark, sizeof mark - 1, PUMICE_PARSE_SPECIAL, &think.tokens, &think.n) == PUMICE_OK &&
+      think.n == 1)
+    bias[n++] = (pumice_bias){think.tokens[0], -INFINITY};
+  free(think.tokens);
+  return n;
+}
+
 static pumice_status begin_answer(pm_slot *s) {
   const pm_request *r = s->job->request;
   pumice_sampling sampling = pm_request_sampling(r);
+  pumice_bias bias[PM_MAX_BIAS + 1];
+  size_t n_bias = copy_bias(s, bias);
   pumice_answer_options options = {.size = sizeof options,
                                    .sampling = &sampling,
                                    .max_tokens = r->max_tokens < 0 ? 0 : (size_t)r->max_tokens - s->job->outcome.n_answer,
                                    .stop = r->stop,
                                    .n_stop = r->n_stop,
-                                   .bias = r->bias,
-                                   .n_bias = r->n_bias,
+                                   .bias = bias,
+                                   .n_bias = n_bias,
                                    .ignore_end = r->ignore_end,
                                    .special = r->tools && !r->must_call,
                                    .n_probs = r->n_probs,
@@ -170,7 +186,7 @@ void pm_slot_begin(pm_slot *s, pm_job *job, const pm_prompt *prompt) {
   s->began = pm_seconds();
   s->n_thinking = 0;
   s->thinking = prompt->thinks;
-  s->budget_spent = false;
+  s->budget_spent = job->request->thinking_budget == 0 && !prompt->thinks;
   job->outcome = (pm_outcome){.n_prompt = prompt->n, .n_cached = common, .slot = s->index, .prompt_thinks = prompt->thinks};
   pumice_status status = pumice_session_rewind(s->session, common);
   if (status == PUMICE_OK) status = try_answer(s);

@@ -54,6 +54,7 @@ streams() {
 tells_progress() { answered $chat "$(user "Tell me a tale. $$" ',"stream":true,"return_progress":true,"timings_per_token":true,"max_tokens":3')" && grep -q '"prompt_progress":{"total":' out && [ "$(grep -c '"timings"' out)" -ge 3 ]; }
 thinks_inside() { answered $chat "$(user "$sum" ',"reasoning_format":"none"')" && value choices.0.message.content | head -n 1 | grep -q '^<think>' && ! has choices.0.message.reasoning_content 2> /dev/null; }
 caps_thinking() { answered $chat "$(user "$sum" ',"reasoning_budget_tokens":5')" && [ "$(value choices.0.finish_reason)" = stop ] && [ "$(value choices.0.message.reasoning_content | wc -c)" -lt 20 ] && [ "$(value choices.0.message.content | wc -c)" -gt 10 ]; }
+never_thinks() { answered $chat "$(user "$sum" ',"reasoning_budget_tokens":0,"max_tokens":40')" && ! has choices.0.message.reasoning_content 2> /dev/null && [ "$(value choices.0.message.content | wc -c)" -gt 10 ]; }
 stops_at_length() { answered $chat "$(user "$sum" ',"max_tokens":4')" && [ "$(value choices.0.finish_reason)" = length ] && [ "$(value usage.completion_tokens)" = 4 ]; }
 stops_at_string() { answered $chat "$(user "$sum" ',"stop":["= 9","never"]')" && [ "$(value choices.0.finish_reason)" = stop ] && [ "$(value choices.0.message.content)" = "37 + 58 " ]; }
 takes_parts() { answered $chat '{"messages":[{"role":"user","content":[{"type":"text","text":"'"$sum"'"}]}],"temperature":0,"user":"me","metadata":{},"unknown":[1],"max_tokens":null}' && [ "$(value choices.0.message.content)" = "37 + 58 = 95" ]; }
@@ -98,6 +99,7 @@ check "a streamed chat: the sequence of its events" streams
 check "progress and timings in a stream" tells_progress
 check "thinking inside the text" thinks_inside
 check "a budget for thinking" caps_thinking
+check "no thinking at all" never_thinks
 check "max_tokens" stops_at_length
 check "stop strings" stops_at_string
 check "parts of text; unknown fields" takes_parts

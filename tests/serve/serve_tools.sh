@@ -35,7 +35,7 @@ streams_call() {
     echo "$first" | grep -q '^{"index":0,"id":"call_[0-9a-f]*","type":"function","function":{"name":"add","arguments":"' && [ "$(grep -c '"id":"call_' deltas)" = 1 ] && [ "$(wc -l < deltas)" -gt 3 ] &&
     while read -r delta; do printf '%s\n' "$delta" | "$json_get" choices.0.delta.tool_calls.0.function.arguments; done < deltas | tr -d '\n' > joined && tr -d '\n' < whole | cmp - joined
 }
-is_cut() { answered $chat "$(asks "$(named add ',"max_tokens":55')")" && [ "$(value choices.0.finish_reason)" = length ] && value choices.0.message.tool_calls.0.function.arguments | grep -q '^{[^}]*$'; }
+is_cut() { answered $chat "$(asks "$(named add ',"max_tokens":40')")" && [ "$(value choices.0.finish_reason)" = length ] && value choices.0.message.tool_calls.0.function.arguments | grep -q '^{[^}]*$'; }
 thinks_first() { answered $chat "$(asks "$(named mood)" 1000)" && called && [ "$(cat name)" = mood ] && has choices.0.message.reasoning_content; }
 
 # The template of the model knows no tools: they are spelled out.
