@@ -1,5 +1,5 @@
 // Widgets on a display: what a streamed answer costs, 24,000 characters in pieces of 40, each shown before the next comes, drawing
-// included; where things stand in languages that run from right to left; files that are dropped.
+// included; where things stand in languages that run from right to left; files that are dropped. And the meter of energy.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,10 @@
 #include <time.h>
 // cmocka wants the four above
 #include <cmocka.h>
+#include <glib/gstdio.h>
 #include <gtk/gtk.h>
 
+#include "energy_meter.h"
 #include "markdown_view.h"
 #include "message_view.h"
 #include "widgets.h"
@@ -162,6 +164,49 @@ static void test_dropped_files(void **state) {
   g_object_unref(widget);
 }
 
+// ---- energy ------------------------------------------------------------------------------------------------------------------------
+
+static void put(const char *root, const char *name, const char *text) {
+  g_autofree char *path = g_build_filename(root, "class/powercap/intel-rapl:0", name, NULL);
+  assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+}
+
+static void test_meter(void **state) {
+  (void)state;
+  g_autofree char *root = g_dir_make_tmp("pm_meter_XXXXXX", NULL), *folder = g_build_filename(root, "class/powercap/intel-rapl:0", NULL);
+  pm_gui_meter *none = pm_gui_meter_open(root);
+  assert_true(pm_gui_meter_joules(none) < 0 && pm_gui_meter_watts(none) < 0);
+  assert_string_equal(pm_gui_meter_reason(none), "no sensor");
+  pm_gui_meter_close(none);
+  assert_true(pm_gui_meter_joules(NULL) < 0 && pm_gui_meter_watts(NULL) < 0);
+
+  assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
+  put(root, "name", "package-0\n");
+  put(root, "energy_uj", "1000000\n");
+  put(root, "max_energy_range_uj", "262143328850\n");
+  pm_gui_meter *meter = pm_gui_meter_open(root);
+  assert_true(pm_gui_meter_joules(meter) == 0);
+  put(root, "energy_uj", "31000000\n");
+  for (int i = 0; i < 50 && pm_gui_meter_joules(meter) < 30; i++) g_usleep(100000);  // it samples ten times a second
+  assert_true(pm_gui_meter_joules(meter) == 30);
+  assert_true(pm_gui_meter_watts(meter) < 0);  // a second has to pass
+  g_usleep(1100000);
+  double watts = pm_gui_meter_watts(meter);
+  assert_true(watts > 0 && watts < 30);
+  pm_gui_meter_close(meter);
+  static const char *const gone[] = {"class/powercap/intel-rapl:0/name",
+                                     "class/powercap/intel-rapl:0/energy_uj",
+                                     "class/powercap/intel-rapl:0/max_energy_range_uj",
+                                     "class/powercap/intel-rapl:0",
+                                     "class/powercap",
+                                     "class",
+                                     ""};
+  for (size_t i = 0; i < G_N_ELEMENTS(gone); i++) {
+    g_autofree char *path = g_build_filename(root, gone[i], NULL);
+    assert_int_equal(g_remove(path), 0);
+  }
+}
+
 // ---- cost --------------------------------------------------------------------------------------------------------------------------
 
 static void test_cost_of_a_piece(void **state) {
@@ -200,6 +245,6 @@ static void test_cost_of_a_piece(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_right_to_left), cmocka_unit_test(test_dropped_files),
-                                     cmocka_unit_test(test_cost_of_a_piece)};
+                                     cmocka_unit_test(test_meter), cmocka_unit_test(test_cost_of_a_piece)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
