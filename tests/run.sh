@@ -201,7 +201,7 @@ if [ -z "$only_driver$only_tests" ]; then
     variant tsan "-DPUMICE_SANITIZE=thread -DPUMICE_VULKAN=OFF" threads
   fi
   if command -v clang > /dev/null; then
-    variant clang "-DCMAKE_C_COMPILER=clang"
+    variant clang "-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DPUMICE_SHADERS=$build/shaders" # warnings need no optimizer
   else
     skip "the clang build: no clang"
   fi

@@ -220,7 +220,9 @@ static void test_limits(void **state) {
   assert_int_equal(pm_session_eval(s, &bad, 1, NULL, NULL), PM_ERR_ARGUMENT);
   bad = -1;
   assert_int_equal(pm_session_eval(s, &bad, 1, NULL, NULL), PM_ERR_ARGUMENT);
-  for (uint32_t i = 0; i < e->kv.n_ctx; i++) RUN(pm_session_eval(s, &token, 1, NULL, NULL));
+  const int32_t tokens[32] = {1};
+  for (uint32_t i = 0; i < e->kv.n_ctx; i += 32) RUN(pm_session_eval(s, tokens, 32, NULL, NULL));
+  assert_int_equal(s->length, e->kv.n_ctx);
   assert_int_equal(pm_session_eval(s, &token, 1, NULL, NULL), PM_ERR_ARGUMENT);
   assert_int_equal(pm_session_rewind(s, e->kv.n_ctx + 1), PM_ERR_ARGUMENT);
   pm_generated g = generate(s, &greedy, 0, &bytes);
