@@ -13,6 +13,7 @@ struct pm_gui_engine {
   pm_gui_process *process;
   pm_gui_client *client;
   pm_gui_meter *meter;  // while it is ready
+  GString *log;         // of all processes
   pm_gui_engine_view view;
   guint timer;
   bool asking;  // a question for its health is under way
@@ -66,6 +67,7 @@ pm_gui_engine *pm_gui_engine_create(const char *program, void (*changed)(void *u
   pm_gui_engine *e = g_new0(pm_gui_engine, 1);
   e->program = g_strdup(program);
   e->key = g_uuid_string_random();
+  e->log = g_string_new(NULL);
   e->changed = changed;
   e->user = user;
   shut_down(e, NULL);
@@ -79,6 +81,7 @@ void pm_gui_engine_destroy(pm_gui_engine *e) {
   g_free(e->program);
   g_free(e->path);
   g_free(e->key);
+  g_string_free(e->log, TRUE);
   g_free(e->view.name);
   g_free(e->view.message);
   g_free(e);
@@ -187,7 +190,9 @@ static void start(pm_gui_engine *e, const pm_gui_engine_settings *settings) {
   g_auto(GStrv) arguments = arguments_of(e, settings);
   shut_down(e, "the model was loaded anew");
   e->view.progress = -1;
-  e->process = pm_gui_process_start(arguments, e->key, &events, e, &error);
+  g_autofree char *command = g_strjoinv(" ", arguments);
+  g_string_append_printf(e->log, "$ %s\n", command);
+  e->process = pm_gui_process_start(arguments, e->key, e->log, &events, e, &error);
   if (e->process) {
     set_state(e, PM_GUI_ENGINE_LOADING, NULL);
     ask_again(e);
@@ -214,6 +219,8 @@ void pm_gui_engine_unload(pm_gui_engine *e) {
   shut_down(e, "the model was unloaded");
   set_state(e, PM_GUI_ENGINE_NONE, NULL);
 }
+
+const char *pm_gui_engine_log(const pm_gui_engine *e) { return e->log->str; }
 
 double pm_gui_engine_joules(pm_gui_engine *e) { return pm_gui_meter_joules(e->meter); }
 

@@ -43,6 +43,7 @@ const pm_gui_engine_view *pm_gui_engine_get(const pm_gui_engine *engine);
 void pm_gui_engine_load(pm_gui_engine *engine, const char *path, const pm_gui_engine_settings *settings, pm_gui_card card);
 void pm_gui_engine_restart(pm_gui_engine *engine, const pm_gui_engine_settings *settings);  // the same model anew
 void pm_gui_engine_unload(pm_gui_engine *engine);                                           // also while it is being loaded
+const char *pm_gui_engine_log(const pm_gui_engine *engine);                                 // how it was started, and what it wrote
 double pm_gui_engine_joules(pm_gui_engine *engine);                                         // since it was ready; negative: not known
 
 // As pm_gui_client_answer; false: the engine is not ready, and there will be no call.

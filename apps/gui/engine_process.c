@@ -17,8 +17,11 @@ struct pm_gui_process {
   pm_gui_process_events events;
   void *user;
   bool stopped;     // nobody is interested any more
+  GString *log;     // the caller's; NULL once it is stopped
   char *last_line;  // of its standard error
 };
+
+enum { MAX_LOG = 1 << 16 };
 
 static void release(pm_gui_process *p);
 
@@ -33,6 +36,15 @@ static void clear(gpointer data) {
 static pm_gui_process *acquire(pm_gui_process *p) { return g_rc_box_acquire(p); }
 static void release(pm_gui_process *p) { g_rc_box_release_full(p, clear); }
 
+// Adds a line, and takes the oldest away where the log has grown too long.
+static void keep(pm_gui_process *p, const char *line) {
+  if (!p->log) return;
+  g_autofree char *valid = g_utf8_make_valid(line, -1);
+  g_string_append_printf(p->log, "%s\n", valid);
+  const char *cut = p->log->len > MAX_LOG ? strchr(p->log->str + p->log->len - MAX_LOG, '\n') : NULL;
+  if (cut) g_string_erase(p->log, 0, cut + 1 - p->log->str);
+}
+
 static void on_output(GObject *stream, GAsyncResult *result, gpointer user) {
   pm_gui_process *p = user;
   g_autofree char *line = g_data_input_stream_read_line_finish_utf8(G_DATA_INPUT_STREAM(stream), result, NULL, NULL);
@@ -42,6 +54,7 @@ static void on_output(GObject *stream, GAsyncResult *result, gpointer user) {
     g_autofree char *address = g_strndup(url, strcspn(url, " \r\n"));
     p->events.listening(p->user, address);
   }
+  if (line) keep(p, line);
   if (line) g_data_input_stream_read_line_async(p->output, G_PRIORITY_DEFAULT, NULL, on_output, acquire(p));
   release(p);
 }
@@ -49,6 +62,7 @@ static void on_output(GObject *stream, GAsyncResult *result, gpointer user) {
 static void on_error_line(GObject *stream, GAsyncResult *result, gpointer user) {
   pm_gui_process *p = user;
   char *line = g_data_input_stream_read_line_finish_utf8(G_DATA_INPUT_STREAM(stream), result, NULL, NULL);
+  if (line) keep(p, line);
   if (line) g_data_input_stream_read_line_async(p->errors, G_PRIORITY_DEFAULT, NULL, on_error_line, acquire(p));
   if (line && *line) {
     g_free(p->last_line);
@@ -85,7 +99,8 @@ static int key_file(const char *key) {
   return fd;
 }
 
-pm_gui_process *pm_gui_process_start(char **arguments, const char *key, const pm_gui_process_events *events, void *user, GError **error) {
+pm_gui_process *pm_gui_process_start(char **arguments, const char *key, GString *log, const pm_gui_process_events *events, void *user,
+                                     GError **error) {
   int fd = key_file(key);
   if (fd < 0) {
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The engine's key cannot be kept: %s", g_strerror(errno));
@@ -101,6 +116,7 @@ pm_gui_process *pm_gui_process_start(char **arguments, const char *key, const pm
   p->process = child;
   p->events = *events;
   p->user = user;
+  p->log = log;
   p->output = g_data_input_stream_new(g_subprocess_get_stdout_pipe(child));
   p->errors = g_data_input_stream_new(g_subprocess_get_stderr_pipe(child));
   g_data_input_stream_read_line_async(p->output, G_PRIORITY_DEFAULT, NULL, on_output, acquire(p));
@@ -112,6 +128,7 @@ pm_gui_process *pm_gui_process_start(char **arguments, const char *key, const pm
 void pm_gui_process_stop(pm_gui_process *p) {
   if (!p) return;
   p->stopped = true;
+  p->log = NULL;
   g_subprocess_force_exit(p->process);
   release(p);
 }

@@ -16,7 +16,9 @@ typedef struct pm_gui_process_events {
 // `key`: for the requests that it answers; it reads it from PM_GUI_KEY_PATH. `arguments` end with NULL.
 enum { PM_GUI_KEY_FD = 3 };
 #define PM_GUI_KEY_PATH "/dev/fd/3"
-pm_gui_process *pm_gui_process_start(char **arguments, const char *key, const pm_gui_process_events *events, void *user, GError **error);
+// `log`: gets the lines that it writes, the newest 64 KiB of them, until it is stopped.
+pm_gui_process *pm_gui_process_start(char **arguments, const char *key, GString *log, const pm_gui_process_events *events, void *user,
+                                     GError **error);
 void pm_gui_process_stop(pm_gui_process *process);  // at once, and without an event; NULL is fine
 
 double pm_gui_process_memory(const pm_gui_process *process);  // bytes that it has in memory, mapped files included; negative: not known

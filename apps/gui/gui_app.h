@@ -44,11 +44,12 @@ void pm_gui_import_dialog(pm_gui_app *app);
 // Calls back with the paths of the chosen model files.
 void pm_gui_model_dialog(GtkWindow *parent, pm_gui_file_fn *chosen, void *user);
 
-// model_picker.c, preferences.c, chat_dialog.c
+// model_picker.c, preferences.c, chat_dialog.c, log_window.c
 // `path`: a file to add and select, or NULL. There is one picker: if it is open it adds the file.
 void pm_gui_picker_open(pm_gui_app *app, const char *path);
 void pm_gui_preferences_open(pm_gui_app *app);
 void pm_gui_chat_dialog_open(pm_gui_app *app);
+void pm_gui_log_open(pm_gui_app *app);
 
 // gauges.c
 GtkWidget *pm_gui_gauges_new(void);

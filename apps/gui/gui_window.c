@@ -35,6 +35,7 @@ static const char style[] =
     ".gauges levelbar block { min-height: 4px; }"
     ".sidebar-entry { margin: 6px 8px; }"
     ".dialog-content { padding: 18px; }"
+    ".log { padding: 12px; }"
     ".fit-bar { border-radius: 7px; }";
 
 typedef struct window {
@@ -192,13 +193,10 @@ static void on_destroy(GtkWidget *widget, gpointer user) {
 // ---- its parts ---------------------------------------------------------------------------------------------------------------------
 
 static GtkWidget *make_menu(void) {
-  static const char *const rows[][2] = {{"Find in conversation", "win.find"},
-                                        {"Conversation settings", "win.chat-settings"},
-                                        {"Import conversation…", "win.import"},
-                                        {"Export conversation…", "win.export-open"},
-                                        {"Restart engine", "win.restart"},
-                                        {"Preferences", "win.preferences"},
-                                        {"Keyboard shortcuts", "win.show-help-overlay"},
+  static const char *const rows[][2] = {{"Find in conversation", "win.find"},   {"Conversation settings", "win.chat-settings"},
+                                        {"Import conversation…", "win.import"}, {"Export conversation…", "win.export-open"},
+                                        {"Restart engine", "win.restart"},      {"Engine log", "win.log"},
+                                        {"Preferences", "win.preferences"},     {"Keyboard shortcuts", "win.show-help-overlay"},
                                         {"About Pumice", "win.about"}};
   GMenu *menu = g_menu_new();
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) g_menu_append(menu, rows[i][0], rows[i][1]);

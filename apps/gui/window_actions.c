@@ -265,6 +265,11 @@ ACTION(chat_settings) {
   pm_gui_chat_dialog_open(user);
 }
 
+ACTION(engine_log) {
+  UNUSED_TARGET;
+  pm_gui_log_open(user);
+}
+
 ACTION(about) {
   UNUSED_TARGET;
   pm_gui_app *app = user;
@@ -303,6 +308,7 @@ static const GActionEntry entries[] = {
     {.name = "unload", .activate = unload},
     {.name = "preferences", .activate = preferences},
     {.name = "chat-settings", .activate = chat_settings},
+    {.name = "log", .activate = engine_log},
     {.name = "about", .activate = about},
 };
 

@@ -109,6 +109,16 @@ def _():
         check("--threads\0" + "1\0" in file.read(), "the engine was not told")
 
 
+@case("the engine's log says how it was started")
+def _():
+    app.click("push button", "Main menu")
+    app.click("menu item", "Engine log")
+    log = text_of(app.find("text", "Engine log"))
+    check(log.count("$ ") == 2 and "--threads 1" in log and "listening on http://127.0.0.1" in log, log)
+    app.click("push button", "Close")
+    app.gone("frame", "Engine log")
+
+
 @case("settings of a conversation: the likeliest word alone")
 def _():
     app.click("push button", "Conversation settings")
