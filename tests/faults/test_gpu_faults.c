@@ -235,8 +235,10 @@ static bool fault_at_opening(const fault *f, uint64_t k, const way *w, tally *t)
     t->unopened++, t->fired++;
   } else {
     if (!is_on_device(e)) assert_non_null(strstr(e->note, "CPU"));
-    if (fired) count(t, PM_OK, e->note[0]);
-    OK(converse(e, w));
+    if (fired) {  // an engine that met no fault converses in setup
+      count(t, PM_OK, e->note[0]);
+      OK(converse(e, w));
+    }
     pm_engine_close(e);
   }
   check_nothing_left();
@@ -352,6 +354,7 @@ static int teardown(void **state) {
 
 int main(int argc, char **argv) {
   every = argc > 1 && !strcmp(argv[1], "every");
+  if (argc > 1 && !every) cmocka_set_test_filter(argv[1]);
   device = getenv("PUMICE_TEST_DEVICE");
   if (!device) return puts("skip: no device"), SKIP;
   const struct CMUnitTest tests[] = {
