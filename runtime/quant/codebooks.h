@@ -11,6 +11,8 @@
 
 #include "formats.h"
 
+#define PM_IQ_IS_SHIFTED(type) ((type) == PM_TYPE_IQ1_S || (type) == PM_TYPE_IQ1_M)
+
 // Points as bytes, coordinate 0 lowest; those of IQ1_S times 8.
 extern const uint64_t pm_grid_IQ1_S[2048], pm_grid_IQ2_XXS[256], pm_grid_IQ2_XS[512], pm_grid_IQ2_S[1024];
 extern const uint32_t pm_grid_IQ3_XXS[256], pm_grid_IQ3_S[512];
@@ -41,31 +43,42 @@ static inline uint64_t pm_iq_shift(uint64_t x, bool down) {
 
 static inline uint64_t pm_iq_pair(const uint32_t *grid, uint32_t low, uint32_t high) { return grid[low] | (uint64_t)grid[high] << 32; }
 
-// The signed bytes of elements 8t .. 8t + 7 of the block at b.
-static inline uint64_t pm_iq_eight(pm_type type, const uint8_t *b, int t) {
+// The point of elements 8t .. 8t + 7 of the block at b, and its signs: a mask for pm_iq_negate; in IQ1_S and IQ1_M what each byte gets
+// added, all 1 or all -1.
+static inline uint64_t pm_iq_point(pm_type type, const uint8_t *b, int t) {
   int g = t / 4, l = t % 4;
   switch (type) {
-    case PM_TYPE_IQ2_XXS: return pm_iq_negate(pm_grid_IQ2_XXS[b[2 + 8 * g + l]], pm_signs_even[pm_iq_u32(b + 6 + 8 * g) >> 7 * l & 127]);
-    case PM_TYPE_IQ2_XS: {
-      uint32_t x = pm_iq_u16(b + 2 + 2 * t);
-      return pm_iq_negate(pm_grid_IQ2_XS[x & 511], pm_signs_even[x >> 9]);
-    }
-    case PM_TYPE_IQ2_S: return pm_iq_negate(pm_grid_IQ2_S[b[2 + t] | (b[66 + g] >> 2 * l & 3) << 8], pm_signs[b[34 + t]]);
-    case PM_TYPE_IQ3_XXS:
-      return pm_iq_negate(pm_iq_pair(pm_grid_IQ3_XXS, b[2 + 2 * t], b[3 + 2 * t]), pm_signs_even[pm_iq_u32(b + 66 + 4 * g) >> 7 * l & 127]);
+    case PM_TYPE_IQ2_XXS: return pm_grid_IQ2_XXS[b[2 + 8 * g + l]];
+    case PM_TYPE_IQ2_XS: return pm_grid_IQ2_XS[pm_iq_u16(b + 2 + 2 * t) & 511];
+    case PM_TYPE_IQ2_S: return pm_grid_IQ2_S[b[2 + t] | (b[66 + g] >> 2 * l & 3) << 8];
+    case PM_TYPE_IQ3_XXS: return pm_iq_pair(pm_grid_IQ3_XXS, b[2 + 2 * t], b[3 + 2 * t]);
     case PM_TYPE_IQ3_S: {
       uint32_t ninth = b[66 + g] >> 2 * l;
-      return pm_iq_negate(pm_iq_pair(pm_grid_IQ3_S, b[2 + 2 * t] | (ninth & 1) << 8, b[3 + 2 * t] | (ninth & 2) << 7), pm_signs[b[74 + t]]);
+      return pm_iq_pair(pm_grid_IQ3_S, b[2 + 2 * t] | (ninth & 1) << 8, b[3 + 2 * t] | (ninth & 2) << 7);
     }
-    case PM_TYPE_IQ1_S: {
-      uint32_t x = pm_iq_u16(b + 34 + 2 * g);
-      return pm_iq_shift(pm_grid_IQ1_S[b[2 + t] | (x >> 3 * l & 7) << 8], x >> 15);
-    }
-    default: {  // IQ1_M
-      uint32_t x = b[32 + t / 2] >> 4 * (t % 2);
-      return pm_iq_shift(pm_grid_IQ1_S[b[t] | (x & 7) << 8], x & 8);
-    }
+    case PM_TYPE_IQ1_S: return pm_grid_IQ1_S[b[2 + t] | (pm_iq_u16(b + 34 + 2 * g) >> 3 * l & 7) << 8];
+    default: return pm_grid_IQ1_S[b[t] | (b[32 + t / 2] >> 4 * (t % 2) & 7) << 8];  // IQ1_M
   }
+}
+
+static inline uint64_t pm_iq_sign(pm_type type, const uint8_t *b, int t) {
+  const uint64_t one = 0x0101010101010101;
+  int g = t / 4, l = t % 4;
+  switch (type) {
+    case PM_TYPE_IQ2_XXS: return pm_signs_even[pm_iq_u32(b + 6 + 8 * g) >> 7 * l & 127];
+    case PM_TYPE_IQ2_XS: return pm_signs_even[pm_iq_u16(b + 2 + 2 * t) >> 9];
+    case PM_TYPE_IQ2_S: return pm_signs[b[34 + t]];
+    case PM_TYPE_IQ3_XXS: return pm_signs_even[pm_iq_u32(b + 66 + 4 * g) >> 7 * l & 127];
+    case PM_TYPE_IQ3_S: return pm_signs[b[74 + t]];
+    case PM_TYPE_IQ1_S: return pm_iq_u16(b + 34 + 2 * g) >> 15 ? ~(uint64_t)0 : one;
+    default: return b[32 + t / 2] >> 4 * (t % 2) & 8 ? ~(uint64_t)0 : one;  // IQ1_M
+  }
+}
+
+// The signed bytes of elements 8t .. 8t + 7 of the block at b.
+static inline uint64_t pm_iq_eight(pm_type type, const uint8_t *b, int t) {
+  uint64_t x = pm_iq_point(type, b, t), sign = pm_iq_sign(type, b, t);
+  return PM_IQ_IS_SHIFTED(type) ? pm_iq_shift(x, sign >> 63) : pm_iq_negate(x, sign);
 }
 
 // The factor of elements 16r .. 16r + 15, at most 31.
