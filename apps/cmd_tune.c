@@ -23,6 +23,7 @@ typedef struct total {
 } total;
 
 typedef struct tally {
+  const pumice_model *model;
   uint32_t n, n_better, n_total;
   total totals[16];
 } tally;
@@ -37,8 +38,15 @@ static total *find_total(tally *t, uint32_t n_row) {
 
 static double percent(double before, double after) { return before > 0 ? 100 * (1 - after / before) : 0; }
 
+static void print_device(const pumice_model *model) {
+  pumice_model_info info = PUMICE_INIT(pumice_model_info);
+  pumice_model_get_info(model, &info);
+  printf("%s, %s\n", info.device, info.driver);
+}
+
 static bool on_row(void *user, float done, const pumice_tune_row *r) {
   tally *t = user;
+  if (!t->n) print_device(t->model);
   total *sum = find_total(t, r->n_row);
   bool better = r->after_seconds < r->before_seconds && strcmp(r->before, r->after) != 0;
   const char *kernel = strchr(r->after, ' ');
@@ -55,8 +63,8 @@ static bool on_row(void *user, float done, const pumice_tune_row *r) {
   return pm_progress(NULL, "tune", done) && !pm_interrupted();
 }
 
-static void print_totals(const tally *t) {
-  printf("\n%u of %u shapes have a faster kernel than the usual one:\n", t->n_better, t->n);
+static void print_totals(const tally *t, double seconds) {
+  printf("\n%u of %u shapes have a faster kernel than the usual one; found in %.1f s\n", t->n_better, t->n, seconds);
   for (uint32_t i = 0; i < t->n_total; i++)
     printf("  a step of %4u token%s  %9.3f ms  -> %9.3f ms  %3.0f %% less\n", t->totals[i].n_row, t->totals[i].n_row > 1 ? "s:" : ": ",
            1e3 * t->totals[i].before, 1e3 * t->totals[i].after, percent(t->totals[i].before, t->totals[i].after));
@@ -67,17 +75,16 @@ static int tune(const char *path) {
   pumice_tune_options o = {.size = sizeof o, .n_step = args.steps.n};
   tally t = {0};
   memcpy(o.steps, args.steps.value, sizeof o.steps);
-  if (args.quick) o.n_step = 1, o.steps[0] = 1, o.seconds = 1.5;
+  if (args.quick) o.n_step = 1, o.steps[0] = 1, o.seconds = 1;
   pm_model_args.tune = true;
   pm_interrupt_catch();
   int code = pm_model_open(path, 0, &model);
   if (code) return code;
-  pumice_model_info info = PUMICE_INIT(pumice_model_info);
-  pumice_model_get_info(model, &info);
-  printf("%s, %s\n", info.device, info.driver);
+  t.model = model;
+  double start = pm_seconds();
   code = pm_failed(pumice_tune(model, &o, on_row, &t));
   pm_progress_clear();
-  if (t.n) print_totals(&t);
+  if (t.n) print_totals(&t, pm_seconds() - start);
   pumice_model_close(model);
   return code;
 }

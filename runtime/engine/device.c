@@ -118,7 +118,7 @@ static bool add_gain(void *user, float done, const pm_tune_row *row) {
 // The first model on a card: what a token takes most of its time for is tuned, quickly.
 static pm_status tune_first(pm_engine *e) {
   gain g = {0};
-  pm_tune_desc desc = {.n_size = 1, .sizes = {1}, .seconds = 1.5, .first_use = true, .report = add_gain, .user = &g};
+  pm_tune_desc desc = {.n_size = 1, .sizes = {1}, .seconds = 1, .first_use = true, .report = add_gain, .user = &g};
   double start = pm_clock_seconds();
   PM_TRY(e->backend->ops->tune(e->backend, &desc));
   if (g.before > 0 && !*e->note)

@@ -209,8 +209,9 @@ static pm_status time_recording(tuner *t, const pm_gpu_recording *r, double *sec
   PM_TRY(pm_gpu_wait(d, d->ticket));
   *seconds = pm_clock_seconds() - start;
   if (!clock) return PM_OK;
-  PM_GPU(d, d->fn.vkGetQueryPoolResults(d->handle, t->queries, 0, 2, sizeof ticks, ticks, sizeof *ticks, VK_QUERY_RESULT_64_BIT),
-         "vkGetQueryPoolResults");
+  VkResult result = d->fn.vkGetQueryPoolResults(d->handle, t->queries, 0, 2, sizeof ticks, ticks, sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+  if (result == VK_NOT_READY || (!result && ticks[0] == ticks[1])) return PM_OK;  // no clock after all
+  PM_GPU(d, result, "vkGetQueryPoolResults");
   uint64_t mask = d->probe.timestamp_bits < 64 ? (1ull << d->probe.timestamp_bits) - 1 : UINT64_MAX;
   *seconds = (double)((ticks[1] - ticks[0]) & mask) * d->probe.timestamp_seconds;
   return PM_OK;
@@ -349,7 +350,7 @@ pm_status pm_gpu_tune(pm_gpu *g, const pm_tune_desc *desc) {
   pm_status status = run(t);
   if (status == PM_OK || status == PM_ERR_CANCELLED) {
     pm_status saved = pm_gpu_tuning_save(&g->pipelines.tuning, &g->device);
-    if (!status) status = saved;
+    if (!status && !desc->first_use) status = saved;  // else the next run does it again
   }
   drop_clock(t);
   if (t->team) pm_team_destroy(t->team);

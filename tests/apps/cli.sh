@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=tests/apps/check.sh
 . "$(dirname "$0")/check.sh"
 without_vulkan
-commands="run chat serve eval bench inspect plan replay devices doctor quantize imatrix synth tokenize"
+commands="run chat serve eval bench inspect plan replay devices doctor tune quantize imatrix synth tokenize"
 
 # ---- help
 
@@ -95,4 +95,6 @@ lists_processor() { run devices && [ "$code" = 0 ] && grep -q '^cpu ' out; }
 check "a device that is not there" refuses 2 "pumice doctor" run "$model" hello --device no-such-card
 check "no Vulkan device" refuses 2 "pumice doctor" run "$model" hello --device gpu
 check "devices without Vulkan" lists_processor
+check "no kernels to choose from" refuses 2 "no kernels to choose from" tune "$model" --device cpu
+check "nothing to tune for" refuses 2 "deterministic" tune "$model" --deterministic
 finish

@@ -49,6 +49,13 @@ sweeps() {
     [ "$(grep -c '<path fill="none"' chart.svg)" = 4 ] && grep -q 'link simulated: 1 GB/s' chart.svg && grep -q '^</svg>' chart.svg
 }
 
+# What is found is kept, and forgotten.
+tunes() {
+  run tune "$model" --quick --ctx 512 --batch 32 --device "$device" && [ "$code" = 0 ] && grep -q '^  .* 1 row .* times .* us' out && grep -q 'a step of    1 token' out || return 1
+  set -- "$XDG_CACHE_HOME"/pumice/tuning-*.bin
+  [ -s "$1" ] && before=$(wc -c < "$1") && run tune --forget --device "$device" && [ "$code" = 0 ] && [ "$(wc -c < "$1")" -lt "$before" ]
+}
+
 sweep_refusals() {
   refuses 2 "ascending" bench "$model" --sweep chart.svg --budgets 50,10 --device "$device" &&
     refuses 2 "/nowhere/chart.svg" bench "$model" --sweep /nowhere/chart.svg --device "$device" &&
@@ -61,6 +68,7 @@ check "the sum" answers
 check "a conversation" talks
 check "perplexity of a window" evaluates
 check "what a token takes" measures
+check "tuning, quickly" tunes
 check "decode speed by the card's memory" sweeps
 check "what a sweep cannot do" sweep_refusals
 finish

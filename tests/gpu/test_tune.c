@@ -17,7 +17,7 @@
 #include "memory.h"
 #include "pick.h"
 
-enum { SKIP = 77, D = 256, N_VOCAB = 20, N_OUT = 600, MAX_ROWS = 4, SLOW = 40 };
+enum { SKIP = 77, D = 256, N_VOCAB = 20, N_OUT = 600, MAX_ROWS = 4, SLOW = 8 };
 
 static const char *device_name;
 static char dir[] = "/tmp/pumice-tune-XXXXXX";
