@@ -202,6 +202,7 @@ typedef struct pm_gpu_desc {
   const char *device;     // index, UUID, PCI address or part of a name; NULL or "" = the best that is not of software kind
   const char *cache_dir;  // compiled kernels and what is known of them; NULL = none
   pm_tuning tuning;
+  bool exact;             // activations in f32; otherwise products of many rows may round them, and weights, to 16 bits
   uint32_t only_row;      // 1 + a row of the table of kernels that serves its operation, whatever the shape; 0 = as is best
   uint64_t memory_limit;  // 0 = what the device reports as free, less a margin
   bool validate;          // turn the Khronos validation layer on; its messages make calls fail

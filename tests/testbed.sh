@@ -6,6 +6,7 @@
 #   sh tests/testbed.sh run DIR NAME PROGRAM... run a program on one of them, under the validation layer
 #   sh tests/testbed.sh fetch-cards DIR         the drivers of real cards, which need no card: a shim stands for the kernel. They find
 #   sh tests/testbed.sh cards DIR               a device, compile and submit, but nothing is executed; "cards" is as "list", "run" the same
+#                                               and, with these, a newer lavapipe, lvp26-8, which has cooperative matrices
 #
 # Needs only what Debian 12 always has (apt, dpkg, awk) and works for any user who may write to DIR.
 set -eu
@@ -23,7 +24,7 @@ use_set() {
     chromium) packages=chromium-common suite=-security keep="libvk_swiftshader.so libVkLayer_khronos_validation.so" ;;
     radv) packages="mesa-vulkan-drivers libdrm2 libdrm-amdgpu1 libelf1" suite=-backports keep="libvulkan_radeon.so libdrm*.so.* libelf*" ;;
     intel) packages="libdrm-dev python3-mako python3-markupsafe" suite=-backports keep=libintel_noop_drm_shim.so ;;
-    cards) packages="mesa-vulkan-drivers mesa-drm-shim libvulkan1" suite=sid depends=yes keep="ld-linux-x86-64.so.2 lib*.so.* libvulkan_radeon.so libvulkan_intel.so libvulkan_nouveau.so lib*_drm_shim.so" ;;
+    cards) packages="mesa-vulkan-drivers mesa-drm-shim libvulkan1" suite=sid depends=yes keep="ld-linux-x86-64.so.2 lib*.so.* libvulkan_lvp.so libvulkan_radeon.so libvulkan_intel.so libvulkan_nouveau.so lib*_drm_shim.so" ;;
   esac
   set_dir=$dir/$1
 }
@@ -116,7 +117,7 @@ manifests() { # tell the Vulkan loader where the libraries are
   printf "$icd" "$dir/mesa/libvulkan_lvp.so" 1.4.305 > "$dir/lvp25.json"
   # shellcheck disable=SC2059
   printf "$icd" "$dir/chromium/libvk_swiftshader.so" 1.3.0 > "$dir/swiftshader.json"
-  for name in radeon intel nouveau; do
+  for name in lvp radeon intel nouveau; do
     # shellcheck disable=SC2059
     printf "$icd" "$dir/cards/libvulkan_$name.so" 1.4.0 > "$dir/$name.json"
   done
@@ -186,7 +187,7 @@ nv1b2 cards NVIDIA Blackwell
 EOF
 }
 
-# With the driver's own loader and C library, and the shim before it. No shim knows gfx1151: there the driver compiles without a kernel.
+# With the driver's own loader and C library, and the shim before it; that set has a newer lavapipe too, which needs none. No shim knows gfx1151: there the driver compiles without a kernel.
 run_card() { # NAME PROGRAM...
   name=$1
   shift
@@ -198,6 +199,7 @@ run_card() { # NAME PROGRAM...
     exec "$@"
   fi
   case $name in
+    lvp26-*) driver=lvp shim="" LP_NATIVE_VECTOR_WIDTH=$((${name#lvp26-} * 32)) && export LP_NATIVE_VECTOR_WIDTH ;;
     nv*) driver=nouveau shim=cards/libnouveau NOUVEAU_CHIPSET=${name#nv} && export NOUVEAU_CHIPSET ;;
     tgl | dg2 | lnl | bmg) driver=intel shim=intel/libintel INTEL_STUB_GPU_PLATFORM=$name && export INTEL_STUB_GPU_PLATFORM ;;
     *) driver=radeon shim=cards/libamdgpu AMDGPU_GPU_ID=$name && export AMDGPU_GPU_ID ;;
@@ -205,7 +207,7 @@ run_card() { # NAME PROGRAM...
   VK_DRIVER_FILES=$dir/$driver.json
   export VK_DRIVER_FILES
   program=$(command -v "$1") && shift
-  exec "$dir/cards/ld-linux-x86-64.so.2" --library-path "$dir/cards" --preload "$dir/${shim}_noop_drm_shim.so" "$program" "$@"
+  exec "$dir/cards/ld-linux-x86-64.so.2" --library-path "$dir/cards" ${shim:+--preload "$dir/${shim}_noop_drm_shim.so"} "$program" "$@"
 }
 
 # The layer checks every program; checking hazards too is the program's choice (pumice_model_options.validate), because the layer takes a
@@ -227,7 +229,7 @@ run() { # NAME PROGRAM...
       ;;
     swiftshader) icd=$dir/swiftshader.json ;;
     gpu) ;;
-    polaris10 | vega10 | navi* | gfx* | tgl | dg2 | lnl | bmg | nv1*) use_layer && run_card "$@" ;;
+    lvp26-* | polaris10 | vega10 | navi* | gfx* | tgl | dg2 | lnl | bmg | nv1*) use_layer && run_card "$@" ;;
     *) echo "testbed: no driver '$1'; see: sh tests/testbed.sh list DIR" >&2 && exit 2 ;;
   esac
   if [ -n "$icd" ]; then # the second name is for loaders before 1.3.207
@@ -248,6 +250,8 @@ case ${1:-}:$# in
     ;;
   fetch-cards:2)
     mkdir -p "$dir"
+    exec 9> "$dir/cards.lock"
+    flock 9 # of two tests that begin with this, one waits
     for set in cards radv intel; do fetch "$set"; done
     manifests
     ;;

@@ -129,7 +129,7 @@ static pm_status tune_first(pm_engine *e) {
 }
 
 static pm_status try_gpu(pm_engine *e, const pm_engine_desc *d, const char *name, uint64_t ram_limit) {
-  pm_gpu_desc desc = {.device = name, .cache_dir = d->cache_dir, .tuning = d->tuning, .validate = d->validate};
+  pm_gpu_desc desc = {.device = name, .cache_dir = d->cache_dir, .tuning = d->tuning, .exact = d->exact, .validate = d->validate};
   PM_TRY(pm_gpu_create(&desc, &e->backend));
   PM_TRY(load_planned(e, d, false, ram_limit));
   return d->tuning == PM_TUNING_FIRST ? tune_first(e) : PM_OK;

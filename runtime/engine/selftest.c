@@ -95,7 +95,7 @@ static pm_status try_case(run *state, const pm_case *c, bool *fails) {
   pm_case_group group = {"again", c, 1, steps, COUNT(steps), 64};
   unsigned before = state->n_failed;
   state->quiet = true;
-  PM_TRY(pm_cases_run(&group, &(pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10}, NULL, 1, on_case, state));
+  PM_TRY(pm_cases_run(&group, &(pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10, 4e-7}, NULL, 1, on_case, state));
   *fails = state->n_failed > before;
   return PM_OK;
 }
@@ -137,7 +137,8 @@ pm_status pm_selftest(const pm_selftest_desc *desc) {
   PM_NEW(&state, 1, "self-test");
   state->desc = desc;
   state->gpu.device = !strcmp(device, "gpu") ? NULL : strncmp(device, "gpu:", 4) ? device : device + 4;
-  pm_case_target target = on_cpu ? (pm_case_target){make_cpu, &cpu, 1e-11, 2e-4} : (pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10};
+  pm_case_target target = on_cpu ? (pm_case_target){make_cpu, &cpu, 1e-11, 2e-4}
+                                 : (pm_case_target){make_gpu, &state->gpu, 1e-10, 1e-10, 4e-7};
   pm_status status = run_groups(state, &target);
   uint32_t n_left = state->n_failed;
   if (!status && !on_cpu && desc->cache_dir) status = set_aside(state, &n_left);

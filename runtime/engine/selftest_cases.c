@@ -358,7 +358,9 @@ static bool is_product(const pm_case *c) { return c->op == PM_OP_MATMUL || c->op
 static double limit_of(const bench *b, const pm_case *c) {
   bool has_up = c->op == PM_OP_EXPERTS_GLU || c->flags & PM_CASE_GATED;
   bool quantized = pm_format_get(c->type)->block_elements > 1 || (has_up && pm_format_get(c->type_up)->block_elements > 1);
-  if (is_product(c) && quantized && !(c->flags & PM_CASE_PRECISE)) return b->tested->nmse_quantized;
+  if (is_product(c) && quantized && !(c->flags & PM_CASE_PRECISE)) return fmax(b->tested->nmse_quantized, b->tested->nmse_halves);
+  if (is_product(c) && (c->type != PM_TYPE_F32 || (has_up && c->type_up != PM_TYPE_F32)))
+    return fmax(b->tested->nmse, b->tested->nmse_halves);
   return c->op == PM_OP_MLA_CACHE && c->type == PM_TYPE_F16 && b->tested->nmse > 0 ? fmax(b->tested->nmse, 1e-7) : b->tested->nmse;
 }
 

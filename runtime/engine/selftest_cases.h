@@ -56,6 +56,7 @@ typedef struct pm_case_target {
   void *user;
   double nmse;            // of ops in floats
   double nmse_quantized;  // of products with quantized weights: larger where activations are rounded to 8 bits
+  double nmse_halves;     // of products with weights not in F32, if these and activations may be rounded to 16 bits; else 0
 } pm_case_target;
 
 typedef struct pm_case_result {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "matrices.h"
 #include "memory.h"
 #include "spirv.h"
 
@@ -45,13 +46,14 @@ pm_status pm_gpu_device_check(const pm_gpu_device *d) {
 
 // ---- creation ----
 
-static pm_status pick(pm_gpu_device *d, const char *wanted) {
+static pm_status pick(pm_gpu_device *d, const pm_gpu_desc *desc) {
   pm_gpu_probe *probes;
   uint32_t n, index;
   PM_TRY(pm_gpu_probe_all(d->vk.instance, &probes, &n));
-  pm_status status = pm_gpu_choose(probes, n, wanted, &index);
+  pm_status status = pm_gpu_choose(probes, n, desc->device, &index);
   if (!status) d->probe = probes[index];
   pm_free(probes);
+  if (desc->exact) d->probe.needs &= ~(uint32_t)PM_NEED_MATRIX, d->probe.traits.matrix = (pm_gpu_matrix){0};
   return status;
 }
 
@@ -62,13 +64,16 @@ static pm_status create_device(pm_gpu_device *d) {
   uint32_t n = 0;
   VkPhysicalDeviceVulkan12Features f12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
                                           .timelineSemaphore = VK_TRUE,
-                                          .shaderFloat16 = (p->needs & PM_NEED_F16) != 0};
+                                          .shaderFloat16 = (p->needs & PM_NEED_F16) != 0,
+                                          .vulkanMemoryModel = (p->needs & PM_NEED_MATRIX) != 0,
+                                          .vulkanMemoryModelDeviceScope = (p->needs & PM_NEED_MATRIX) != 0};  // of all atomics then
   VkPhysicalDeviceSubgroupSizeControlFeatures size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
                                                       .subgroupSizeControl = VK_TRUE,
                                                       .computeFullSubgroups = p->full_subgroups};
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
                                                          .shaderIntegerDotProduct = VK_TRUE};
   VkPhysicalDeviceFaultFeaturesEXT fault = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT, .deviceFault = VK_TRUE};
+  pm_gpu_matrix_features matrix = {.sType = (VkStructureType)PM_GPU_MATRIX_FEATURES_TYPE, .cooperativeMatrix = VK_TRUE};
   const struct {
     bool use, core;
     void *feature;
@@ -77,6 +82,7 @@ static pm_status create_device(pm_gpu_device *d) {
       {p->size_control, p->vulkan13, &size, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME},
       {p->needs & PM_NEED_DOT8, p->vulkan13, &dot, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME},
       {p->fault, false, &fault, VK_EXT_DEVICE_FAULT_EXTENSION_NAME},
+      {p->needs & PM_NEED_MATRIX, false, &matrix, PM_GPU_MATRIX_EXTENSION},
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     if (!parts[i].use) continue;
@@ -142,7 +148,7 @@ static pm_status create_pool(pm_gpu_device *d, uint32_t family, VkCommandPool *o
 
 static pm_status open_locked(pm_gpu_device *d, const pm_gpu_desc *desc) {
   PM_TRY(pm_vk_init(&d->vk, desc->validate));
-  PM_TRY(pick(d, desc->device));
+  PM_TRY(pick(d, desc));
   PM_TRY(create_device(d));
   PM_TRY(find_buffer_types(d));
   PM_TRY(pm_gpu_timeline_init(d, &d->timeline));

@@ -57,13 +57,12 @@ static groups record_group(pm_gpu_recorder *r, const pm_view *ids, uint32_t n_ex
   return g;
 }
 
-// One matrix of the experts, or gate and up, over grouped pairs: y[row][k] from x[row][k] (x_batch values apart, 0: x[row]).
+// One matrix of the experts, or gate and up, over grouped pairs: y[row][k] from x[row][k], or from x[row] if x has no batch.
 typedef struct grouped {
   const pm_expert_table *experts;
   uint32_t matrix;
   bool gated;
   const pm_view *x, *y, *ids;
-  uint32_t x_batch;
   uint32_t pass;
 } grouped;
 
@@ -71,10 +70,12 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
   const pm_tensor *const matrices[] = {a->experts->gate, a->experts->up, a->experts->down};
   const pm_tensor *w = matrices[a->matrix];
   uint32_t n_pair = pm_gpu_rows(r, PM_ROWS_ALL) * a->ids->n, n_expert = a->experts->n_expert;
+  pm_push_view x = pm_gpu_record_input(r, pick, a->x, PM_ROWS_ALL);
+  if (a->x->n_batch == 1) x.batch = 0;
   pm_gpu_tiles tiles = {
       .push = {.w = push_experts(r, a->experts, a->matrix),
                .up_at = push_experts(r, a->experts, UP).at,
-               .x = pm_gpu_push_input(r, a->x),
+               .x = x,
                .y = pm_gpu_push_view(a->y),
                .groups_at = pm_gpu_word(g.tiles),
                .list_at = pm_gpu_word(g.list),
@@ -87,9 +88,7 @@ static void record_grouped(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g
       .n_batch = 1,
       .cost = pm_gpu_weight_cost(w, a->gated ? 2 : 1, n_pair, n_pair < n_expert ? n_pair : n_expert),
   };
-  tiles.push.x.batch = a->x_batch;
   pm_gpu_record_read_experts(r, a->experts, (int)a->matrix, (int)a->matrix + (a->gated ? 2 : 1));
-  pm_gpu_record_read(r, a->x->tensor);
   pm_gpu_record_read(r, g.tiles);
   pm_gpu_record_read(r, g.list);
   pm_gpu_record_write(r, a->y->tensor);
@@ -120,8 +119,7 @@ static pm_view temp_products(pm_gpu_recorder *r, const pm_expert_table *t, uint3
 static void record_down_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, groups g, const pm_expert_table *t, const pm_view *x,
                               const pm_view *ids, uint32_t pass) {
   pm_view each = temp_products(r, t, ids->n);
-  record_grouped(r, pick, g,
-                 &(grouped){.experts = t, .matrix = DOWN, .x = x, .y = &each, .ids = ids, .x_batch = x->stride_batch, .pass = pass});
+  record_grouped(r, pick, g, &(grouped){.experts = t, .matrix = DOWN, .x = x, .y = &each, .ids = ids, .pass = pass});
 }
 
 static void record_sum(pm_gpu_recorder *r, const pm_op_experts_down *a) {

@@ -1,6 +1,7 @@
 // Products with weights: matvec for few rows, matmul in tiles for many.
 #include <string.h>
 
+#include "halve.h"
 #include "layout.h"
 #include "matvec.h"
 #include "ops.h"
@@ -31,16 +32,64 @@ double pm_gpu_weight_cost(const pm_tensor *w, double n_slab, double n_row, doubl
   return n_slab * ((double)pm_gpu_slab_bytes(w->type, w->ne[0], w->ne[1]) * n_pass + (double)w->ne[0] * (double)w->ne[1] * n_row / 16);
 }
 
-bool pm_gpu_is_tiled(const pm_gpu_pick *pick) { return !strcmp(pick->kernel, "matmul"); }
+static bool is_coop(const pm_gpu_pick *pick) { return !strcmp(pick->kernel, "matmul_coop"); }
 
-uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick) { return 4 * pick->c * (pick->workgroup / pick->a); }
+bool pm_gpu_is_tiled(const pm_gpu_pick *pick) { return is_coop(pick) || !strcmp(pick->kernel, "matmul"); }
+
+uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick) { return is_coop(pick) ? pick->b : 4 * pick->c * (pick->workgroup / pick->a); }
+
+static pm_push_view record_halves(pm_gpu_recorder *r, const pm_view *x, pm_rows rows) {
+  uint32_t n_row = pm_gpu_rows(r, rows), n_unit = pm_gpu_row_units(x->n), n = PM_HALVES_WORDS(n_unit);
+  uint32_t workgroup = pm_gpu_traits_of(r)->max_invocations;
+  if (workgroup > 256) workgroup = 256;
+  pm_tensor *halves = pm_gpu_temp(r, "halves", (uint64_t)n_row * x->n_batch * n);
+  pm_push_halve push = {.x = pm_gpu_push_input(r, x),
+                        .y = {.at = pm_gpu_word(halves), .row = n * x->n_batch, .batch = n},
+                        .n = x->n,
+                        .n_unit = n_unit,
+                        .logits = rows == PM_ROWS_LOGITS};
+  pm_gpu_record_read(r, x->tensor);
+  pm_gpu_record_write(r, halves);
+  pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = "halve",
+                                               .constants = &workgroup,
+                                               .n_constant = 1,
+                                               .push = &push,
+                                               .push_bytes = sizeof push,
+                                               .groups = {n_row, x->n_batch, 1},
+                                               .cost = 10.0 * n_row * x->n_batch * x->n});
+  pm_gpu_record_read(r, halves);
+  return push.y;
+}
+
+pm_push_view pm_gpu_record_input(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_view *x, pm_rows rows) {
+  if (is_coop(pick)) return record_halves(r, x, rows);
+  pm_gpu_record_read(r, x->tensor);
+  return pm_gpu_push_input(r, x);
+}
+
+// Constants of the kernel, and how many outputs a tile has.
+static uint32_t tile_constants(const pm_gpu_pick *pick, const pm_gpu_tiles *t, uint32_t constants[7]) {
+  uint32_t out4 = t->gated ? 2 : pick->b;
+  memcpy(constants, (uint32_t[]){pick->workgroup, pick->a, out4, pick->c, t->gated, t->accumulate, t->grouped}, 7 * sizeof *constants);
+  return 4 * pick->a * (t->gated ? 1 : out4);
+}
+
+static uint32_t coop_constants(const pm_gpu_traits *traits, const pm_gpu_pick *pick, const pm_gpu_tiles *t, uint32_t constants[11]) {
+  const pm_gpu_matrix *m = &traits->matrix;
+  uint32_t side = pick->c, row_side = pick->workgroup / traits->subgroup / side;
+  uint32_t outs = pick->a / (m->m * side), rows = pick->b / (m->n * row_side);
+  memcpy(constants,
+         (uint32_t[]){pick->workgroup, traits->subgroup, side, outs, rows, t->gated, t->accumulate, t->grouped, m->m, m->n, m->k},
+         11 * sizeof *constants);
+  return t->gated ? pick->a / 2 : pick->a;
+}
 
 void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_gpu_tiles *t) {
-  uint32_t out4 = t->gated ? 2 : pick->b, outputs = 4 * pick->a * (t->gated ? 1 : out4);
-  uint32_t constants[] = {pick->workgroup, pick->a, out4, pick->c, t->gated, t->accumulate, t->grouped};
+  uint32_t constants[11], n_constant = is_coop(pick) ? 11 : 7;
+  uint32_t outputs = is_coop(pick) ? coop_constants(pm_gpu_traits_of(r), pick, t, constants) : tile_constants(pick, t, constants);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, t->type).text,
                                                .constants = constants,
-                                               .n_constant = 7,
+                                               .n_constant = n_constant,
                                                .push = &t->push,
                                                .push_bytes = sizeof t->push,
                                                .groups = {pm_gpu_groups(t->push.w.n_out, outputs), t->n_tile, t->n_batch},
@@ -59,6 +108,8 @@ static void record_lanes(pm_gpu_recorder *r, const pm_op_matmul *a, const pm_gpu
       .logits = a->rows == PM_ROWS_LOGITS,
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated, a->accumulate};
+  pm_gpu_record_read(r, a->x.tensor);
+  pm_gpu_record_write(r, a->y.tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, a->w->type).text,
                                                .constants = constants,
                                                .n_constant = 7,
@@ -72,18 +123,18 @@ static void record_matmul(pm_gpu_recorder *r, const pm_op_matmul *a) {
   uint32_t n_row = pm_gpu_rows(r, a->rows), n_batch = (uint32_t)a->w->ne[2];
   pm_push_weight w = pm_gpu_push_weight(a->w), up = a->w_up ? pm_gpu_push_weight(a->w_up) : w;
   pm_gpu_pick pick = pm_gpu_pick_find(r, (pm_gpu_shape){PM_OP_MATMUL, n_row, w.n_unit, w.n_out * n_batch, a->w->type});
-  pm_gpu_record_read(r, a->x.tensor);
-  pm_gpu_record_write(r, a->y.tensor);
   if (!pm_gpu_is_tiled(&pick)) {
     record_lanes(r, a, &pick, w, up);
     return;
   }
+  pm_push_view x = pm_gpu_record_input(r, &pick, &a->x, a->rows);
+  pm_gpu_record_write(r, a->y.tensor);
   uint32_t n_tile = pm_gpu_groups(n_row, pm_gpu_tile_rows(&pick));
   pm_gpu_tiles tiles = {
       .push = {.w = w,
                .up_arena = up.arena,
                .up_at = up.at,
-               .x = pm_gpu_push_input(r, &a->x),
+               .x = x,
                .y = pm_gpu_push_view(&a->y),
                .logits = a->rows == PM_ROWS_LOGITS,
                .n_used = 1},

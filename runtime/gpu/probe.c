@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "known_drivers.h"
+#include "matrices.h"
 #include "memory.h"
 #include "spirv.h"
 
@@ -31,6 +32,7 @@ typedef struct answers {
   VkPhysicalDeviceSubgroupSizeControlFeatures size_features;
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
   VkPhysicalDeviceFaultFeaturesEXT fault;
+  pm_gpu_matrix_features matrix;
 } answers;
 
 static bool has(const answers *a, const char *extension) { return pm_vk_has_extension(a->extensions, a->n_extension, extension); }
@@ -63,6 +65,7 @@ static void ask(VkPhysicalDevice physical, answers *a) {
   a->size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
   a->dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
   a->fault.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT;
+  a->matrix.sType = (VkStructureType)PM_GPU_MATRIX_FEATURES_TYPE;
 
   if (v12) chain(&a->properties, &a->v11), chain(&a->properties, &a->v12), chain(&a->features, &a->f12);
   if (v12 && (v13 || has(a, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)))
@@ -70,6 +73,7 @@ static void ask(VkPhysicalDevice physical, answers *a) {
   if (v12 && (v13 || has(a, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME))) chain(&a->features, &a->dot);
   if (has(a, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME)) chain(&a->properties, &a->pci);
   if (has(a, VK_EXT_DEVICE_FAULT_EXTENSION_NAME)) chain(&a->features, &a->fault);
+  if (v12 && has(a, PM_GPU_MATRIX_EXTENSION)) chain(&a->features, &a->matrix);
   if (basic.apiVersion < VK_API_VERSION_1_1) {
     a->properties.properties = basic;
     return;
@@ -191,6 +195,8 @@ static void list_features(pm_gpu_probe *p) {
   };
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (words[i].found) append(text, room, " %s", words[i].word);
+  const pm_gpu_matrix *m = &p->traits.matrix;
+  if (m->m) append(text, room, " matrix=%ux%ux%u", m->m, m->n, m->k);
 }
 
 static uint32_t min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -232,6 +238,19 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
   p->info.subgroup_max = p->size_control ? a->size.maxSubgroupSize : p->traits.subgroup;
 }
 
+// Only with subgroups of one size, with what shaders/op/coop.glsl takes for granted, and where the tiles of pick.def can be dealt out.
+static void find_matrix(const answers *a, pm_gpu_probe *p) {
+  enum { SUBGROUP = 32 };
+  const VkPhysicalDeviceVulkan12Features *f = &a->f12;
+  bool able = a->matrix.cooperativeMatrix && f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope && p->needs & PM_NEED_F16;
+  bool whole = p->full_subgroups || (a->size.minSubgroupSize && a->size.minSubgroupSize == a->size.maxSubgroupSize);
+  if (!able || !whole || p->traits.subgroup > SUBGROUP) return;
+  pm_gpu_matrix m = pm_gpu_matrices_find(p->physical, a->v12.driverID, a->properties.properties.deviceType);
+  if (!m.m || m.n > p->traits.subgroup) return;
+  p->traits.matrix = m;
+  p->needs |= PM_NEED_MATRIX;
+}
+
 static void fill(const answers *a, pm_gpu_probe *out) {
   out->vulkan13 = a->properties.properties.apiVersion >= VK_API_VERSION_1_3;
   out->budget = has(a, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
@@ -243,6 +262,7 @@ static void fill(const answers *a, pm_gpu_probe *out) {
   if (a->properties.properties.apiVersion >= VK_API_VERSION_1_1) measure_memory(out);
   out->driver = a->v12.driverID, out->driver_version = a->properties.properties.driverVersion;
   pm_gpu_known_drivers_apply(out);
+  find_matrix(a, out);
   list_features(out);
   const char *reason = missing(a, out);
   out->info.usable = !reason;

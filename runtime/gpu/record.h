@@ -20,6 +20,11 @@ enum { PM_GPU_ARENAS = 16, PM_GPU_KV_ARENAS = 8, PM_GPU_HOME_ARENAS = 32 };  // 
 
 typedef struct pm_gpu_recorder pm_gpu_recorder;
 
+// A product of matrices that a subgroup computes together: m x k times k x n.
+typedef struct pm_gpu_matrix {
+  uint32_t m, n, k;
+} pm_gpu_matrix;
+
 // What recorders need to know of the device to choose a kernel (rows of pick.def are matched against it).
 typedef struct pm_gpu_traits {
   uint32_t subgroup;         // size that kernels are compiled for
@@ -28,6 +33,7 @@ typedef struct pm_gpu_traits {
   uint32_t vendor_id;
   uint32_t home_arenas;  // array length of binding 6 on this device
   bool software;         // a CPU
+  pm_gpu_matrix matrix;  // of halves, with sums in f32 (shaders/op/matmul_coop.comp); zeros: none
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 // Device features that a kernel may need beyond the floor.
-enum { PM_NEED_F16 = 1, PM_NEED_DOT8 = 2 };
+enum { PM_NEED_F16 = 1, PM_NEED_DOT8 = 2, PM_NEED_MATRIX = 4 };
 
 typedef struct pm_gpu_spirv {
   const char *name;  // "norm", "matvec.Q4_K"

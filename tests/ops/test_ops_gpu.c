@@ -18,7 +18,7 @@ static pm_status make_gpu(void *user, pm_backend **out) { return pm_gpu_create(u
 static void matches_reference(void **state) {
   (void)state;
   const char *device = getenv("PUMICE_TEST_DEVICE");
-  pm_gpu_desc desc = {.device = device && *device ? device : "0", .validate = testbed_validates()};
+  pm_gpu_desc desc = {.device = device && *device ? device : "0", .exact = true, .validate = testbed_validates()};
   op_cases_check(&(pm_case_target){make_gpu, &desc, 1e-10, 1e-10}, NULL, only);
 }
 
