@@ -50,7 +50,7 @@ static double rounded(double rate) {
 }
 
 static void add_rates(picker *p, const char *what, double least, double most, const char *how) {
-  g_autofree char *text = g_markup_printf_escaped("%s: <b>%g to %g tokens/s</b> %s", what, rounded(least), rounded(most), how);
+  g_autofree char *text = g_markup_printf_escaped("%s: <b>%.10g to %.10g tokens/s</b> %s", what, rounded(least), rounded(most), how);
   gtk_label_set_markup(GTK_LABEL(add_text(p, "", NULL)), text);
 }
 
