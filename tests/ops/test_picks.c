@@ -64,7 +64,7 @@ static pm_op_kind op_of(const char *text) {
 static void every_row_is_right(void **state) {
   (void)state;
   const char *device = getenv("PUMICE_TEST_DEVICE");
-  pm_gpu_desc desc = {.device = device && *device ? device : "0"};
+  pm_gpu_desc desc = {.device = device && *device ? device : "0", .exact = true};
   for (uint32_t row = 0; row < pm_gpu_pick_count(); row++) {
     const char *text = pm_gpu_pick_text(row);
     pm_op_kind op = op_of(text);
