@@ -5,7 +5,7 @@
 
 #include "spirv.h"
 
-typedef enum effect { AVOID, NO_F16 } effect;
+typedef enum effect { AVOID, NO_F16, NO_MATRIX } effect;
 
 #define VERSION(major, minor) ((uint64_t)(major) << 32 | (minor))
 #define ANY_LATER (UINT32_MAX, 0)
@@ -43,5 +43,6 @@ void pm_gpu_known_drivers_apply(pm_gpu_probe *p) {
     snprintf(p->info.known + used, sizeof p->info.known - used, "%s%s (%s)", used ? "; " : "", rows[i].what, rows[i].link);
     if (rows[i].effect == AVOID) p->info.avoid = true;
     if (rows[i].effect == NO_F16) p->needs &= ~(uint32_t)PM_NEED_F16;
+    if (rows[i].effect == NO_MATRIX) p->no_matrix = true;
   }
 }

@@ -14,8 +14,8 @@ typedef struct pm_gpu_matrix_features {
 } pm_gpu_matrix_features;
 enum { PM_GPU_MATRIX_FEATURES_TYPE = 1000506000 };  // of sType
 
-// The largest matrices of halves with sums in f32 that subgroups multiply and matmul_coop can use; zeros: none, or none that can be
-// trusted on this driver. The device has the feature.
-pm_gpu_matrix pm_gpu_matrices_find(VkPhysicalDevice physical, VkDriverId driver, VkPhysicalDeviceType kind);
+// The largest matrices of halves with sums in f32 that subgroups multiply and matmul_coop can use; zeros: none. The device has
+// the feature.
+pm_gpu_matrix pm_gpu_matrices_find(VkPhysicalDevice physical);
 
 #endif

@@ -244,8 +244,8 @@ static void find_matrix(const answers *a, pm_gpu_probe *p) {
   const VkPhysicalDeviceVulkan12Features *f = &a->f12;
   bool able = a->matrix.cooperativeMatrix && f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope && p->needs & PM_NEED_F16;
   bool whole = p->full_subgroups || (a->size.minSubgroupSize && a->size.minSubgroupSize == a->size.maxSubgroupSize);
-  if (!able || !whole || p->traits.subgroup > SUBGROUP) return;
-  pm_gpu_matrix m = pm_gpu_matrices_find(p->physical, a->v12.driverID, a->properties.properties.deviceType);
+  if (!able || !whole || p->no_matrix || p->traits.subgroup > SUBGROUP) return;
+  pm_gpu_matrix m = pm_gpu_matrices_find(p->physical);
   if (!m.m || m.n > p->traits.subgroup) return;
   p->traits.matrix = m;
   p->needs |= PM_NEED_MATRIX;

@@ -23,8 +23,9 @@ typedef struct pm_gpu_probe {
   bool vulkan13;
   bool size_control;  // VK_EXT_subgroup_size_control: the subgroup size of compute can be fixed
   bool full_subgroups;
-  bool budget;  // VK_EXT_memory_budget
-  bool fault;   // VK_EXT_device_fault
+  bool budget;     // VK_EXT_memory_budget
+  bool fault;      // VK_EXT_device_fault
+  bool no_matrix;  // cooperative matrices must be left alone (known_drivers.def)
 } pm_gpu_probe;
 
 // Lock held (vk.h) for both.
