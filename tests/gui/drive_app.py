@@ -190,8 +190,8 @@ def new_text(before):
     return max((text_of(n) for n in app.all("label") if text_of(n) not in before and "cut off" not in text_of(n)), key=len, default="")
 
 
-@case("an answer streams, and stops when told to")
-def _():
+def stop_in_the_middle():
+    """Whether an answer that had been seen to grow was stopped; not if it came to its own end before."""
     app.click("push button", "New conversation")
     question = "Tell me a fairy tale about a dragon." if real else "slow, please"
     before = {text_of(n) for n in app.all("label")} | {question}
@@ -201,13 +201,21 @@ def _():
         while sum(b > a for a, b in zip(lengths, lengths[1:])) < 3 and len(lengths) < 30:
             grow(seconds)
             lengths.append(len(new_text(before)))
-            seconds *= 1 if lengths[-1] > lengths[-2] else 1.5  # machines differ in how long is a little
+            seconds *= 0.7 if lengths[-1] > lengths[-2] else 1.5  # machines differ in how long is a little
         check(len(lengths) < 30, f"the text did not grow: {lengths}")
+        if not app.all("push button", "Stop"):
+            return False
         app.click("push button", "Stop")
     finally:
         signal_engine(signal.SIGCONT)
-    app.text("stopped", 5)
     answered(1)
+    return app.has_text("stopped")
+
+
+@case("an answer streams, and stops when told to")
+def _():
+    tries = 5 if real else 1  # the real engine's tales may be short
+    check(any(stop_in_the_middle() for _ in range(tries)), f"none of {tries} answers was stopped")
 
 
 @case("a stopped answer goes on")
