@@ -184,19 +184,8 @@ static void test_pebble_exact(void **state) {
   pm_engine *e = golden_open("pebble-q4_k_m.gguf", true, on_gpu);
   json_t *g = golden_load("pebble-q4_k_m.json");
   golden_error error = {0};
-  run_prompts(e, g, false, &error);
-  check("pebble", &error);
-  json_decref(g);
-  pm_engine_close(e);
-}
-
-// Takes long where a device is slow.
-static void test_pebble_long(void **state) {
-  (void)state;
-  pm_engine *e = golden_open("pebble-q4_k_m.gguf", true, on_gpu);
-  json_t *g = golden_load("pebble-q4_k_m.json");
-  golden_error error = {0};
   run_prompts(e, g, true, &error);
+  check("pebble", &error);
   double ppl = perplexity_error(e, g);
   print_message("# pebble, exact: perplexity off by %.4f %%\n", 100 * ppl);
   assert_true(ppl <= 0.0005);
@@ -223,13 +212,8 @@ static void test_pebble_default(void **state) {
   pm_engine_close(e);
 }
 
-// Arguments: none for the CPU; "short" or "long" for Vulkan.
 int main(int argc, char **argv) {
-  on_gpu = argc > 1;
-  if (on_gpu && !strcmp(argv[1], "long"))
-    cmocka_set_test_filter("long *");
-  else if (on_gpu)
-    cmocka_set_skip_filter("long *");
+  on_gpu = argc > 1 && !strcmp(argv[1], "gpu");
   const struct CMUnitTest tests[] = {
       {"mini-v2lite", test_mini, NULL, NULL, (void *)"mini-v2lite"},
       {"mini-v2lite-legacy", test_mini, NULL, NULL, (void *)"mini-v2lite-legacy"},
@@ -239,7 +223,6 @@ int main(int argc, char **argv) {
       {"mini-glm", test_mini, NULL, NULL, (void *)"mini-glm"},
       {"pebble, exact mode", test_pebble_exact, NULL, NULL, NULL},
       {"pebble, default mode", test_pebble_default, NULL, NULL, NULL},
-      {"long texts of pebble", test_pebble_long, NULL, NULL, NULL},
   };
   return cmocka_run_group_tests_name(on_gpu ? "golden values on Vulkan" : "golden values on the CPU", tests, NULL, NULL);
 }
