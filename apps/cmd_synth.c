@@ -11,10 +11,10 @@ static struct {
   uint32_t layers;
   uint64_t seed;
   bool force, list;
-} args = {.seed = 1};
+} args = {.mix = "Q4_K_M", .seed = 1};
 
 static const pm_option rows[] = {
-    {"mix", 'm', "MIX", PM_TEXT, &args.mix, "the formats of the tensors; --list shows the names (default: the first)"},
+    {"mix", 'm', "MIX", PM_TEXT, &args.mix, "the formats of the tensors; --list shows the names (default: Q4_K_M)"},
     {"layers", 'l', "N", PM_U32, &args.layers, "only the first N layers (default: all of the shape)", 1},
     {"seed", 's', "N", PM_U64, &args.seed, "of the random weights (default: 1)"},
     {"force", 'f', NULL, PM_FLAG, &args.force, "overwrite an existing file"},
@@ -52,7 +52,7 @@ static int run(char **arguments, uint32_t n) {
   struct stat st;
   pumice_synth_options o = {.size = sizeof o,
                             .shape = find_name(arguments[0], pumice_synth_shape),
-                            .mix = args.mix ? find_name(args.mix, pumice_synth_mix) : pumice_synth_mix(0),
+                            .mix = find_name(args.mix, pumice_synth_mix),
                             .n_layer = args.layers,
                             .seed = args.seed,
                             .progress = pm_progress};

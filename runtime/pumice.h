@@ -249,7 +249,7 @@ PUMICE_API pumice_status pumice_imatrix(const char *model, const char *text, siz
 typedef struct pumice_plan_options {
   uint32_t size;
   const char *device;  // as in pumice_model_options; "card": a graphics card that is not here, with `vram` bytes
-  const char *mix;     // of a shape, a name from pumice_synth_mix; NULL = the first
+  const char *mix;     // of a shape, a name from pumice_synth_mix; NULL = Q4_K_M
   uint32_t n_ctx, n_session, n_batch;
   bool cache_f32, deterministic;
   uint64_t vram,

@@ -85,14 +85,14 @@ static pm_status write_data(job *j, const pm_synth_options *o, const pm_synth_te
 
 typedef struct contents {
   const pm_synth_model *model;
-  const pm_synth_mix_row *mix;
+  const pm_mix *mix;
   uint32_t n_layer, n_tensor;
   const pm_synth_tensor *tensors;
 } contents;
 
 static pm_status find(const char *shape, const char *mix, contents *c) {
   c->model = shape ? pm_synth_model_find(shape) : NULL;
-  c->mix = mix ? pm_synth_mix_find(mix) : NULL;
+  c->mix = mix ? pm_mix_find(mix) : NULL;
   if (!c->model) PM_FAIL(PM_ERR_ARGUMENT, "there is no model shape \"%s\"", shape ? shape : "");
   if (!c->mix) PM_FAIL(PM_ERR_ARGUMENT, "there is no format mix \"%s\"", mix ? mix : "");
   c->n_layer = c->model->n_layer;
@@ -140,7 +140,7 @@ pm_status pm_synth(const char *path, const pm_synth_options *o) {
 
 pm_status pm_synth_header(const char *shape, const char *mix, uint8_t **bytes, size_t *n) {
   contents c;
-  PM_TRY(find(shape, mix ? mix : pm_synth_mix(0), &c));
+  PM_TRY(find(shape, mix ? mix : "Q4_K_M", &c));
   pm_gguf_writer *w;
   PM_TRY(pm_gguf_writer_open(NULL, &w));
   pm_arena arena = {0};

@@ -17,7 +17,7 @@ typedef struct pm_synth_options {  // as pumice_synth_options
 // Writes the whole file or nothing. ERR_ARGUMENT for unknown names and too many layers, ERR_CANCELLED if progress said so.
 pm_status pm_synth(const char *path, const pm_synth_options *options) PM_MUST_USE;
 
-// The beginning of such a file, up to its weights, to be freed with pm_free: what pm_model_file_desc.bytes takes. mix NULL: the first one.
+// The beginning of such a file, up to its weights, to be freed with pm_free: what pm_model_file_desc.bytes takes. mix NULL: Q4_K_M.
 pm_status pm_synth_header(const char *shape, const char *mix, uint8_t **bytes, size_t *n) PM_MUST_USE;
 
 // Names of what there is; NULL past the end.

@@ -36,36 +36,6 @@ static const pm_synth_model MODELS[] = {
      .eps = 1e-6f,   .theta = 10000, .yarn_factor = 16, .yarn_log = 0.0707f, .yarn_ctx = 256},
 };
 
-typedef enum tensor_class { EMBED, OUTPUT, ATTENTION, VALUE, GATE_UP, DOWN, PLAIN, ONES, N_CLASS } tensor_class;
-
-// The type of each class. VALUE and DOWN suffer most from coarse types: layers that are `favoured` get `more` for them.
-struct pm_synth_mix_row {
-  const char *name;
-  uint32_t file_type;  // general.file_type
-  pm_type type[PLAIN];
-  pm_type more;
-};
-#define ALL(T) {PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T}, PM_TYPE_##T
-#define WITH_Q6_K(T) {PM_TYPE_##T, PM_TYPE_Q6_K, PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T, PM_TYPE_##T}, PM_TYPE_Q6_K
-static const pm_synth_mix_row MIXES[] = {
-    {"Q4_K_M", 15, WITH_Q6_K(Q4_K)},
-    {"Q5_K_M", 17, WITH_Q6_K(Q5_K)},
-    {"Q6_K", 18, ALL(Q6_K)},
-    {"Q8_0", 7, ALL(Q8_0)},
-    {"Q4_0", 2, {PM_TYPE_Q4_0, PM_TYPE_Q6_K, PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_Q4_0}, PM_TYPE_Q4_0},
-    {"F16", 1, ALL(F16)},
-    {"BF16", 32, ALL(BF16)},
-    {"F32", 0, ALL(F32)},
-};
-
-// What a quantizer takes instead where rows are not whole blocks.
-static const struct substitute {
-  pm_type wanted, instead;
-} SUBSTITUTES[] = {
-    {PM_TYPE_Q4_K, PM_TYPE_Q5_0}, {PM_TYPE_Q5_K, PM_TYPE_Q5_1}, {PM_TYPE_Q6_K, PM_TYPE_Q8_0}, {PM_TYPE_Q4_0, PM_TYPE_F16},
-    {PM_TYPE_Q5_0, PM_TYPE_F16},  {PM_TYPE_Q8_0, PM_TYPE_F16},  {PM_TYPE_Q5_1, PM_TYPE_F16},
-};
-
 typedef enum dim {
   ONE,
   MODEL,
@@ -88,51 +58,45 @@ typedef enum condition { LORA = 1, NO_LORA = 2, DENSE = 4, MOE = 8, BIAS = 16 } 
 
 typedef struct tensor_row {
   const char *name;
-  tensor_class class;
   uint32_t when;  // conditions that must all hold
   dim ne[3];
 } tensor_row;
 
 static const tensor_row GLOBALS[] = {
-    {"token_embd.weight", EMBED, 0, {MODEL, VOCAB}},
-    {"output_norm.weight", ONES, 0, {MODEL}},
-    {"output.weight", OUTPUT, 0, {MODEL, VOCAB}},
+    {"token_embd.weight", 0, {MODEL, VOCAB}},
+    {"output_norm.weight", 0, {MODEL}},
+    {"output.weight", 0, {MODEL, VOCAB}},
 };
 
 static const tensor_row LAYER[] = {
-    {"attn_norm.weight", ONES, 0, {MODEL}},
-    {"attn_q.weight", ATTENTION, NO_LORA, {MODEL, QUERY}},
-    {"attn_q_a.weight", ATTENTION, LORA, {MODEL, Q_LORA}},
-    {"attn_q_a_norm.weight", ONES, LORA, {Q_LORA}},
-    {"attn_q_b.weight", ATTENTION, LORA, {Q_LORA, QUERY}},
-    {"attn_kv_a_mqa.weight", ATTENTION, 0, {MODEL, LATENT_ROPE}},
-    {"attn_kv_a_norm.weight", ONES, 0, {LATENT}},
-    {"attn_k_b.weight", ATTENTION, 0, {NOPE, LATENT, HEADS}},
-    {"attn_v_b.weight", VALUE, 0, {LATENT, HEAD_VALUE, HEADS}},
-    {"attn_output.weight", ATTENTION, 0, {HEAD_VALUES, MODEL}},
-    {"ffn_norm.weight", ONES, 0, {MODEL}},
-    {"ffn_gate.weight", GATE_UP, DENSE, {MODEL, FF}},
-    {"ffn_up.weight", GATE_UP, DENSE, {MODEL, FF}},
-    {"ffn_down.weight", DOWN, DENSE, {FF, MODEL}},
-    {"ffn_gate_inp.weight", PLAIN, MOE, {MODEL, EXPERTS}},
-    {"exp_probs_b.bias", PLAIN, MOE | BIAS, {EXPERTS}},
-    {"ffn_gate_exps.weight", GATE_UP, MOE, {MODEL, EXPERT_FF, EXPERTS}},
-    {"ffn_up_exps.weight", GATE_UP, MOE, {MODEL, EXPERT_FF, EXPERTS}},
-    {"ffn_down_exps.weight", DOWN, MOE, {EXPERT_FF, MODEL, EXPERTS}},
-    {"ffn_gate_shexp.weight", GATE_UP, MOE, {MODEL, SHARED_FF}},
-    {"ffn_up_shexp.weight", GATE_UP, MOE, {MODEL, SHARED_FF}},
-    {"ffn_down_shexp.weight", DOWN, MOE, {SHARED_FF, MODEL}},
+    {"attn_norm.weight", 0, {MODEL}},
+    {"attn_q.weight", NO_LORA, {MODEL, QUERY}},
+    {"attn_q_a.weight", LORA, {MODEL, Q_LORA}},
+    {"attn_q_a_norm.weight", LORA, {Q_LORA}},
+    {"attn_q_b.weight", LORA, {Q_LORA, QUERY}},
+    {"attn_kv_a_mqa.weight", 0, {MODEL, LATENT_ROPE}},
+    {"attn_kv_a_norm.weight", 0, {LATENT}},
+    {"attn_k_b.weight", 0, {NOPE, LATENT, HEADS}},
+    {"attn_v_b.weight", 0, {LATENT, HEAD_VALUE, HEADS}},
+    {"attn_output.weight", 0, {HEAD_VALUES, MODEL}},
+    {"ffn_norm.weight", 0, {MODEL}},
+    {"ffn_gate.weight", DENSE, {MODEL, FF}},
+    {"ffn_up.weight", DENSE, {MODEL, FF}},
+    {"ffn_down.weight", DENSE, {FF, MODEL}},
+    {"ffn_gate_inp.weight", MOE, {MODEL, EXPERTS}},
+    {"exp_probs_b.bias", MOE | BIAS, {EXPERTS}},
+    {"ffn_gate_exps.weight", MOE, {MODEL, EXPERT_FF, EXPERTS}},
+    {"ffn_up_exps.weight", MOE, {MODEL, EXPERT_FF, EXPERTS}},
+    {"ffn_down_exps.weight", MOE, {EXPERT_FF, MODEL, EXPERTS}},
+    {"ffn_gate_shexp.weight", MOE, {MODEL, SHARED_FF}},
+    {"ffn_up_shexp.weight", MOE, {MODEL, SHARED_FF}},
+    {"ffn_down_shexp.weight", MOE, {SHARED_FF, MODEL}},
 };
-enum {
-  N_MODEL = sizeof MODELS / sizeof *MODELS,
-  N_MIX = sizeof MIXES / sizeof *MIXES,
-  N_GLOBAL = sizeof GLOBALS / sizeof *GLOBALS,
-  N_LAYER_ROW = sizeof LAYER / sizeof *LAYER
-};
+enum { N_MODEL = sizeof MODELS / sizeof *MODELS, N_GLOBAL = sizeof GLOBALS / sizeof *GLOBALS, N_LAYER_ROW = sizeof LAYER / sizeof *LAYER };
 
 const char *pm_synth_shape(uint32_t i) { return i < N_MODEL ? MODELS[i].name : NULL; }
 
-const char *pm_synth_mix(uint32_t i) { return i < N_MIX ? MIXES[i].name : NULL; }
+const char *pm_synth_mix(uint32_t i) { return pm_mix_row(i) ? pm_mix_row(i)->name : NULL; }
 
 const pm_synth_model *pm_synth_model_find(const char *name) {
   for (uint32_t i = 0; i < N_MODEL; i++)
@@ -140,32 +104,7 @@ const pm_synth_model *pm_synth_model_find(const char *name) {
   return NULL;
 }
 
-const pm_synth_mix_row *pm_synth_mix_find(const char *name) {
-  for (uint32_t i = 0; i < N_MIX; i++)
-    if (!strcmp(MIXES[i].name, name)) return &MIXES[i];
-  return NULL;
-}
-
 // ---- tensors -------------------------------------------------------------------------------------------------------
-
-// The first and last eighth of the layers, and every third of those between: half of them in all.
-static bool favoured(uint32_t layer, uint32_t n_layer) {
-  uint32_t edge = n_layer / 8;
-  return layer < edge || layer >= n_layer - edge || (layer - edge) % 3 == 2;
-}
-
-static pm_type choose_type(const pm_synth_mix_row *mix, tensor_class class, bool more, uint64_t row) {
-  if (class >= PLAIN) return PM_TYPE_F32;
-  pm_type type = more && (class == VALUE || class == DOWN) ? mix->more : mix->type[class];
-  for (uint32_t i = 0; i < sizeof SUBSTITUTES / sizeof *SUBSTITUTES;) {
-    const pm_format *format = pm_format_get(type);
-    if (row % format->block_elements == 0 && format->random) break;
-    bool found = SUBSTITUTES[i].wanted == type;
-    type = found ? SUBSTITUTES[i].instead : type;
-    i = found ? 0 : i + 1;
-  }
-  return type;
-}
 
 static void fill_dims(const pm_synth_model *m, uint64_t dims[N_DIM]) {
   const uint64_t values[N_DIM] = {
@@ -188,38 +127,37 @@ static void fill_dims(const pm_synth_model *m, uint64_t dims[N_DIM]) {
   memcpy(dims, values, sizeof values);
 }
 
-static pm_synth_tensor make_tensor(const tensor_row *row, const pm_synth_mix_row *mix, const uint64_t *dims, bool more) {
-  pm_synth_tensor t = {.ne = {dims[row->ne[0]], dims[row->ne[1]], dims[row->ne[2]]}};
-  t.n_dim = row->ne[2] ? 3 : row->ne[1] ? 2 : 1;
-  t.type = choose_type(mix, row->class, more, t.ne[0]);
-  t.deviation = row->class == ONES ? 0 : 1 / sqrtf((float)t.ne[0]);  // keeps sums of ne[0] products near 1
-  return t;
+// As a quantizer would have it from a file of floats.
+static void append_tensor(const tensor_row *row, const char *prefix, const pm_mix *mix, const pm_mix_model *model, const uint64_t *dims,
+                          pm_synth_tensor *t) {
+  *t = (pm_synth_tensor){.n_dim = row->ne[2] ? 3 : row->ne[1] ? 2 : 1, .ne = {dims[row->ne[0]], dims[row->ne[1]], dims[row->ne[2]]}};
+  snprintf(t->name, sizeof t->name, "%s%s", prefix, row->name);
+  pm_file_tensor source = {.name = t->name, .type = PM_TYPE_F32, .n_dim = t->n_dim, .ne = {t->ne[0], t->ne[1], t->ne[2], 1}};
+  t->type = pm_mix_choose(mix, model, &source, NULL);
+  t->deviation = strstr(row->name, "norm") ? 0 : 1 / sqrtf((float)t->ne[0]);  // keeps sums of ne[0] products near 1
 }
 
-pm_synth_tensor *pm_synth_tensors(const pm_synth_model *m, const pm_synth_mix_row *mix, uint32_t n_layer, pm_arena *arena, uint32_t *n) {
+pm_synth_tensor *pm_synth_tensors(const pm_synth_model *m, const pm_mix *mix, uint32_t n_layer, pm_arena *arena, uint32_t *n) {
+  const pm_mix_model model = {.n_layer = n_layer};
   uint64_t dims[N_DIM];
   fill_dims(m, dims);
   *n = 0;
   pm_synth_tensor *out = pm_arena_alloc(arena, (N_GLOBAL + (size_t)n_layer * N_LAYER_ROW) * sizeof *out);
   if (!out) return NULL;
-  for (uint32_t i = 0; i < N_GLOBAL; i++) {
-    out[*n] = make_tensor(&GLOBALS[i], mix, dims, false);
-    snprintf(out[(*n)++].name, sizeof out->name, "%s", GLOBALS[i].name);
-  }
+  for (uint32_t i = 0; i < N_GLOBAL; i++) append_tensor(&GLOBALS[i], "", mix, &model, dims, &out[(*n)++]);
   for (uint32_t layer = 0; layer < n_layer; layer++) {
     uint32_t holds = (m->q_lora ? LORA : NO_LORA) | (layer < m->n_dense ? DENSE : MOE) | (m->sigmoid ? BIAS : 0);
-    for (uint32_t i = 0; i < N_LAYER_ROW; i++) {
-      if ((LAYER[i].when & holds) != LAYER[i].when) continue;
-      out[*n] = make_tensor(&LAYER[i], mix, dims, favoured(layer, n_layer));
-      snprintf(out[(*n)++].name, sizeof out->name, "blk.%u.%s", layer, LAYER[i].name);
-    }
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "blk.%u.", layer);
+    for (uint32_t i = 0; i < N_LAYER_ROW; i++)
+      if ((LAYER[i].when & holds) == LAYER[i].when) append_tensor(&LAYER[i], prefix, mix, &model, dims, &out[(*n)++]);
   }
   return out;
 }
 
 // ---- metadata ------------------------------------------------------------------------------------------------------
 
-void pm_synth_put_metadata(pm_gguf_writer *w, const pm_synth_model *m, const pm_synth_mix_row *mix, uint32_t n_layer) {
+void pm_synth_put_metadata(pm_gguf_writer *w, const pm_synth_model *m, const pm_mix *mix, uint32_t n_layer) {
   enum { GATING_SOFTMAX = 1, GATING_SIGMOID = 2 };
   char name[96];
   snprintf(name, sizeof name, "%s shape, random weights", m->name);

@@ -1,9 +1,10 @@
-// Inside of synth: shapes and mixes as tables, and the tensors and metadata that follow from them.
+// Inside of synth: shapes as a table, and the tensors and metadata that follow from them.
 #ifndef PM_SYNTH_SHAPE_H
 #define PM_SYNTH_SHAPE_H
 
 #include "arena.h"
 #include "gguf_write.h"
+#include "quantize_mix.h"
 
 typedef struct pm_synth_model {
   const char *name;
@@ -25,16 +26,12 @@ typedef struct pm_synth_tensor {
   float deviation;  // of its random values; 0 = all ones
 } pm_synth_tensor;
 
-typedef struct pm_synth_mix_row pm_synth_mix_row;
-
-// NULL if there is no such name.
-const pm_synth_model *pm_synth_model_find(const char *name);
-const pm_synth_mix_row *pm_synth_mix_find(const char *name);
+const pm_synth_model *pm_synth_model_find(const char *name);  // NULL if there is no such name
 
 // The tensors of the first n_layer layers and of what surrounds them, in file order; NULL when memory is short.
-pm_synth_tensor *pm_synth_tensors(const pm_synth_model *m, const pm_synth_mix_row *mix, uint32_t n_layer, pm_arena *arena, uint32_t *n);
+pm_synth_tensor *pm_synth_tensors(const pm_synth_model *m, const pm_mix *mix, uint32_t n_layer, pm_arena *arena, uint32_t *n);
 
-void pm_synth_put_metadata(pm_gguf_writer *w, const pm_synth_model *m, const pm_synth_mix_row *mix, uint32_t n_layer);
+void pm_synth_put_metadata(pm_gguf_writer *w, const pm_synth_model *m, const pm_mix *mix, uint32_t n_layer);
 
 // A small byte-level vocabulary padded to n_vocab, its merges, special tokens and chat template.
 pm_status pm_synth_put_vocab(pm_gguf_writer *w, const char *vocab, uint32_t n_vocab) PM_MUST_USE;

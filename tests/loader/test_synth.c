@@ -30,7 +30,7 @@ static pm_model_file *make(const char *path, const char *shape, const char *mix,
 static uint64_t total_bytes(const char *shape, const char *mix, uint32_t *n) {
   pm_arena arena = {0};
   const pm_synth_model *m = pm_synth_model_find(shape);
-  const pm_synth_tensor *t = pm_synth_tensors(m, pm_synth_mix_find(mix), m->n_layer, &arena, n);
+  const pm_synth_tensor *t = pm_synth_tensors(m, pm_mix_find(mix), m->n_layer, &arena, n);
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < *n; i++) bytes += pm_format_bytes(t[i].type, t[i].ne[0] * t[i].ne[1] * t[i].ne[2]);
   pm_arena_finish(&arena);
@@ -58,7 +58,7 @@ static void every_type_can_run(void **state) {
       pm_arena arena = {0};
       uint32_t n;
       const pm_synth_model *m = pm_synth_model_find(pm_synth_shape(s));
-      const pm_synth_tensor *t = pm_synth_tensors(m, pm_synth_mix_find(pm_synth_mix(x)), m->n_layer, &arena, &n);
+      const pm_synth_tensor *t = pm_synth_tensors(m, pm_mix_find(pm_synth_mix(x)), m->n_layer, &arena, &n);
       for (uint32_t i = 0; i < n; i++) {
         const pm_format *format = pm_format_get(t[i].type);
         assert_true(format->decode && format->random && t[i].ne[0] % format->block_elements == 0);
