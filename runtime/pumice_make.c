@@ -3,6 +3,7 @@
 #include "public.h"
 #include "quantize.h"
 #include "quantize_mix.h"
+#include "synth.h"
 
 const char *pumice_quantize_mix(uint32_t i, const char **summary) {
   const pm_mix *m = pm_mix_row(i);
@@ -76,3 +77,21 @@ pumice_status pumice_imatrix(const char *model, const char *text, size_t bytes, 
   if (info) copy_out(info, &out, sizeof out);
   return public_status(status);
 }
+
+// Adapts the public progress callback for synth.
+static bool synth_progress(void *user, float done) {
+  const pumice_synth_options *o = user;
+  return o->progress(o->user, "write", done);
+}
+
+pumice_status pumice_synth(const char *path, const pumice_synth_options *options) {
+  REQUIRE(path && options && options->shape, "path, options or the shape is NULL");
+  pumice_synth_options o = {0};
+  copy_in(&o, sizeof o, options);
+  pm_synth_options s = {
+      .shape = o.shape, .mix = o.mix, .n_layer = o.n_layer, .seed = o.seed, .progress = o.progress ? synth_progress : NULL, .user = &o};
+  return public_status(pm_synth(path, &s));
+}
+
+const char *pumice_synth_shape(uint32_t i) { return pm_synth_shape(i); }
+const char *pumice_synth_mix(uint32_t i) { return pm_synth_mix(i); }
