@@ -7,7 +7,7 @@
 #include "directory.h"
 #include "memory.h"
 
-enum { READ_STEP = 16 << 20, COPY_ALIGNMENT = 4096 };
+enum { READ_STEP = 16 << 20 };
 
 // A file type: how its first bytes look, and what fills the directory from shard 0.
 static const struct file_type {
@@ -124,7 +124,7 @@ static pm_status index_tensors(pm_model_file *f) {
 
 // Replaces the mapping by a copy; the file is then no longer needed.
 static pm_status read_shard(pm_shard *s, const pm_model_file_desc *desc, uint64_t before, uint64_t total) {
-  s->copy = pm_alloc_aligned(s->n_bytes, COPY_ALIGNMENT);
+  s->copy = pm_alloc_aligned(s->n_bytes, PM_HUGE_PAGE);
   if (!s->copy)
     PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: reading %llu bytes; map the file instead", s->path, (unsigned long long)s->n_bytes);
   for (uint64_t at = 0; at < s->n_bytes;) {

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_uint_fast64_t n_calls;
 static atomic_uint_fast64_t fail_at;  // absolute call number that fails; 0 = none
@@ -22,7 +23,9 @@ void *pm_alloc_zero(size_t count, size_t size) {
 void *pm_alloc_aligned(size_t bytes, size_t align) {
   if (fails_now()) return NULL;
   void *p = NULL;
-  return posix_memalign(&p, align, bytes ? bytes : align) == 0 ? p : NULL;
+  if (posix_memalign(&p, align, bytes ? bytes : align)) return NULL;
+  if (align >= PM_HUGE_PAGE) (void)madvise(p, bytes, MADV_HUGEPAGE);
+  return p;
 }
 
 void *pm_realloc(void *old, size_t bytes) { return fails_now() ? NULL : realloc(old, bytes ? bytes : 1); }

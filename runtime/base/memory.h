@@ -7,11 +7,13 @@
 
 #include "status.h"
 
+enum { PM_HUGE_PAGE = 2 << 20 };
+
 // Each returns NULL when memory is short, or when a test asked for it. `align` is a power of two >= 8.
 // Every pointer from here goes back through pm_free.
 void *pm_alloc(size_t bytes);
-void *pm_alloc_zero(size_t count, size_t size);  // checks count * size for overflow
-void *pm_alloc_aligned(size_t bytes, size_t align);
+void *pm_alloc_zero(size_t count, size_t size);      // checks count * size for overflow
+void *pm_alloc_aligned(size_t bytes, size_t align);  // PM_HUGE_PAGE also asks for huge pages
 void *pm_realloc(void *old, size_t bytes);
 char *pm_strdup(const char *s);
 void pm_free(void *p);

@@ -8,7 +8,7 @@
 #include "file.h"
 #include "memory.h"
 
-enum { ALIGN = 64, HOME_ALIGN = 256, HOMES_ALIGN = 2 << 20 };  // homes: a huge page where the system gives them
+enum { ALIGN = 64, HOME_ALIGN = 256 };
 
 static pm_cpu *self(const pm_backend *b) { return (pm_cpu *)b; }
 
@@ -122,7 +122,7 @@ static pm_status make_homes(pm_cpu *c, const pm_expert_plan *plan) {
   for (uint32_t i = 0; i < plan->n_class; i++) {
     uint64_t bytes = plan->classes[i].n_home * plan->classes[i].home_bytes;
     if (!bytes) continue;
-    c->homes[i] = pm_alloc_aligned(bytes, HOMES_ALIGN);
+    c->homes[i] = pm_alloc_aligned(bytes, PM_HUGE_PAGE);
     if (!c->homes[i]) PM_FAIL(PM_ERR_MEMORY, "out of memory: homes of experts, %llu bytes", (unsigned long long)bytes);
     c->use.homes += bytes;
   }
