@@ -86,7 +86,7 @@ pm_status pm_file_map(pm_file *file, const uint8_t **out) {
     void *p = file->bytes > SIZE_MAX ? MAP_FAILED : mmap(NULL, (size_t)file->bytes, PROT_READ, MAP_SHARED, file->fd, 0);
     if (p == MAP_FAILED) PM_FAIL(PM_ERR_IO, "cannot map %s, %llu bytes: %s", file->path, (unsigned long long)file->bytes, strerror(errno));
     file->map = p;
-    // Weights are read through the mapping at the rate of memory, where walks of small pages cost a quarter. Some file systems have huge ones.
+    // Weights are read through the mapping at the rate of memory, of which small pages cost a quarter. Some file systems have huge ones.
     (void)madvise(p, (size_t)file->bytes, MADV_HUGEPAGE);
   }
   *out = file->map;
