@@ -6,7 +6,7 @@
 
 #include "memory.h"
 
-static const uint64_t MAX_JSON = 256u << 20;
+static const uint64_t MAX_JSON = 256u << 20, MAX_JSON_MEMORY = 1u << 30;  // a vocabulary takes tens of megabytes
 enum { MAX_SHARD = 4096 };
 
 static const char CONFIG[] = "config.json", INDEX[] = "model.safetensors.index.json", SINGLE[] = "model.safetensors";
@@ -26,17 +26,20 @@ static pm_status join_path(pm_folder *d, const char *name, const char **out) {
   return PM_OK;
 }
 
-static pm_status parse_file(pm_folder *d, pm_file *file, const pm_tree **out) {
+static pm_status parse_file(pm_folder *d, pm_file *file, const pm_value **out) {
   uint64_t n = pm_file_bytes(file);
   if (n > MAX_JSON) PM_FAIL(PM_ERR_FORMAT, "%s: %llu bytes of JSON are too many", pm_file_path(file), (unsigned long long)n);
   const uint8_t *text;
+  pm_value *root = pm_arena_alloc(&d->scratch, sizeof *root);
+  if (!root) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: its values", pm_file_path(file));
   PM_TRY(pm_file_map(file, &text));
-  PM_TRY(pm_tree_parse(&d->scratch, pm_file_path(file), (const char *)text, (size_t)n, out));
-  if ((*out)->kind != PM_TREE_OBJECT) PM_FAIL(PM_ERR_FORMAT, "%s: an object was expected", pm_file_path(file));
+  PM_TRY(pm_json_parse_file(&d->json, pm_file_path(file), (const char *)text, (size_t)n, root));
+  *out = root;
+  if (root->kind != PM_DICT) PM_FAIL(PM_ERR_FORMAT, "%s: an object was expected", pm_file_path(file));
   return PM_OK;
 }
 
-pm_status pm_folder_json(pm_folder *d, const char *name, const pm_tree **out) {
+pm_status pm_folder_json(pm_folder *d, const char *name, const pm_value **out) {
   *out = NULL;
   const char *path;
   PM_TRY(join_path(d, name, &path));
@@ -59,22 +62,22 @@ static pm_status add_shard(pm_folder *d, const char *name) {
 }
 
 // Names in the index are of files in this folder and nowhere else.
-static pm_status check_file_name(const pm_folder *d, const pm_tree *m) {
-  const char *name = pm_tree_text(m), *end = name ? strrchr(name, '.') : NULL;
+static pm_status check_file_name(const pm_folder *d, const pm_entry *m) {
+  const char *name = pm_json_text(&m->value), *end = name ? strrchr(name, '.') : NULL;
   if (name && name[0] != '.' && !strpbrk(name, "/\\") && end && !strcmp(end, ".safetensors")) return PM_OK;
   PM_FAIL(PM_ERR_FORMAT, "%s/%s: weight_map: the file of %.80s: the name of a .safetensors file of this folder was expected", d->path,
-          INDEX, m->key);
+          INDEX, m->key.text.at);
 }
 
 // Every file that the index names, once each.
-static pm_status add_indexed_shards(pm_folder *d, const pm_tree *map) {
+static pm_status add_indexed_shards(pm_folder *d, const pm_dict *map) {
   pm_name *files = pm_arena_alloc(&d->scratch, map->n * sizeof *files);
   if (!files) PM_FAIL(PM_ERR_MEMORY, "%s: out of memory: its index", d->path);
   uint32_t n = 0;
-  for (const pm_tree *m = map->first; m; m = m->next) {
-    PM_TRY(check_file_name(d, m));
-    if (n && !strcmp(files[n - 1].text, m->text)) continue;  // the usual order
-    files[n++].text = m->text;
+  for (size_t i = 0; i < map->n; i++) {
+    PM_TRY(check_file_name(d, &map->entries[i]));
+    const char *name = map->entries[i].value.text.at;
+    if (!n || strcmp(files[n - 1].text, name) != 0) files[n++].text = name;  // the usual order
   }
   pm_name_order(files, n);
   for (uint32_t i = 0; i < n; i++)
@@ -82,11 +85,12 @@ static pm_status add_indexed_shards(pm_folder *d, const pm_tree *map) {
   return PM_OK;
 }
 
-static pm_status check_index(const pm_folder *d, const pm_tree *map) {
-  for (const pm_tree *m = map->first; m; m = m->next) {
-    const pm_raw_tensor *t = pm_folder_find_raw(d, m->key);
-    if (!t || strcmp(base_name(d->f->shards[t->shard].path), m->text) != 0)
-      PM_FAIL(PM_ERR_FORMAT, "%s/%s: weight_map: tensor %.80s is not in %s", d->path, INDEX, m->key, m->text);
+static pm_status check_index(const pm_folder *d, const pm_dict *map) {
+  for (size_t i = 0; i < map->n; i++) {
+    const char *name = map->entries[i].key.text.at, *file = map->entries[i].value.text.at;
+    const pm_raw_tensor *t = pm_folder_find_raw(d, name);
+    if (!t || strcmp(base_name(d->f->shards[t->shard].path), file) != 0)
+      PM_FAIL(PM_ERR_FORMAT, "%s/%s: weight_map: tensor %.80s is not in %s", d->path, INDEX, name, file);
   }
   return PM_OK;
 }
@@ -99,13 +103,13 @@ static pm_status sort_raw(pm_folder *d) {
 }
 
 static pm_status read_weights(pm_folder *d) {
-  const pm_tree *index, *map;
+  const pm_value *index, *map;
   PM_TRY(pm_folder_json(d, INDEX, &index));
-  map = pm_tree_find(index, "weight_map");
-  if (index && (!map || map->kind != PM_TREE_OBJECT)) PM_FAIL(PM_ERR_FORMAT, "%s/%s: weight_map: an object was expected", d->path, INDEX);
-  PM_TRY(map ? add_indexed_shards(d, map) : add_shard(d, SINGLE));
+  map = pm_json_find(index, "weight_map");
+  if (index && (!map || map->kind != PM_DICT)) PM_FAIL(PM_ERR_FORMAT, "%s/%s: weight_map: an object was expected", d->path, INDEX);
+  PM_TRY(map ? add_indexed_shards(d, map->dict) : add_shard(d, SINGLE));
   PM_TRY(sort_raw(d));
-  return map ? check_index(d, map) : PM_OK;
+  return map ? check_index(d, map->dict) : PM_OK;
 }
 
 // ---- metadata ------------------------------------------------------------------------------------------------------
@@ -150,10 +154,11 @@ static pm_status read_all(pm_folder *d) {
 }
 
 pm_status pm_folder_read(pm_model_file *f) {
-  pm_folder d = {.f = f, .scratch = {.block_bytes = 1 << 20}};
+  pm_folder d = {.f = f, .scratch = {.block_bytes = 1 << 20}, .json = {.arena = {.block_bytes = 1 << 20}, .limit = MAX_JSON_MEMORY}};
   pm_status status = read_all(&d);
   if (d.metas) pm_gguf_writer_abandon(d.metas);
   pm_free(d.raw);
+  pm_heap_finish(&d.json);
   pm_arena_finish(&d.scratch);
   return status;
 }

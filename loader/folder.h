@@ -4,7 +4,7 @@
 
 #include "directory.h"
 #include "gguf_write.h"
-#include "json_tree.h"
+#include "json.h"
 
 // A tensor as a safetensors file has it.
 typedef struct pm_raw_tensor {
@@ -21,7 +21,8 @@ typedef struct pm_folder {
   pm_model_file *f;
   const char *path;
   pm_arena scratch;  // until the folder is read
-  const pm_tree *config;
+  pm_heap json;      // as long
+  const pm_value *config;
   pm_raw_tensor *raw;
   pm_name *raw_names;
   uint64_t n_raw, capacity;
@@ -29,8 +30,8 @@ typedef struct pm_folder {
   pm_gguf_writer *metas;
 } pm_folder;
 
-// Parses a file of the folder; *out is NULL if it is not there. What it holds lives as long as folder->scratch.
-pm_status pm_folder_json(pm_folder *d, const char *name, const pm_tree **out) PM_MUST_USE;
+// Parses a file of the folder, an object; *out is NULL if it is not there. It lives as long as folder->json.
+pm_status pm_folder_json(pm_folder *d, const char *name, const pm_value **out) PM_MUST_USE;
 
 // The tensors of one shard, appended to d->raw. Their ranges are checked: inside the file (of its header alone if f->header_only), apart
 // from each other, as long as type and shape say.

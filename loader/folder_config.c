@@ -68,20 +68,23 @@ static pm_status wrong(const pm_folder *d, const char *key, const char *expected
 
 // ---- one value -----------------------------------------------------------------------------------------------------
 
-static pm_status whole(const pm_folder *d, const pm_tree *object, const char *key, bool required, uint32_t *out) {
-  const pm_tree *v = pm_tree_find(object, key);
+static bool number(const pm_value *v, double *out) { return v && v->kind != PM_BOOL && pm_value_number(*v, out); }
+
+static pm_status whole(const pm_folder *d, const pm_value *object, const char *key, bool required, uint32_t *out) {
+  const pm_value *v = pm_json_find(object, key);
   uint64_t n;
   if (!v && !required) return PM_OK;
-  if (!pm_tree_whole(v, &n) || n > UINT32_MAX) return wrong(d, key, "a whole number of 32 bits");
+  if (!pm_json_whole(v, &n) || n > UINT32_MAX) return wrong(d, key, "a whole number of 32 bits");
   *out = (uint32_t)n;
   return PM_OK;
 }
 
-static pm_status put(pm_folder *d, const pm_tree *object, const rule *r) {
+static pm_status put(pm_folder *d, const pm_value *object, const rule *r) {
   char key[96];
   snprintf(key, sizeof key, "%s.%s", ARCH, r->to);
-  const pm_tree *v = pm_tree_find(object, r->from);
-  uint32_t n;
+  const pm_value *v = pm_json_find(object, r->from);
+  uint32_t n = 0;
+  double real = 0;
   if (!v && !r->required) return PM_OK;
   switch (r->kind) {
     case WHOLE:
@@ -89,26 +92,26 @@ static pm_status put(pm_folder *d, const pm_tree *object, const rule *r) {
       pm_gguf_put_u32(d->metas, key, n);
       return PM_OK;
     case REAL:
-      if (!v || v->kind != PM_TREE_NUMBER || !isfinite((float)v->number)) return wrong(d, r->from, "a number");
-      pm_gguf_put_f32(d->metas, key, (float)v->number);
+      if (!number(v, &real) || !isfinite((float)real)) return wrong(d, r->from, "a number");
+      pm_gguf_put_f32(d->metas, key, (float)real);
       return PM_OK;
     default:
-      if (!v || v->kind != PM_TREE_BOOL) return wrong(d, r->from, "true or false");
+      if (!v || v->kind != PM_BOOL) return wrong(d, r->from, "true or false");
       pm_gguf_put_bool(d->metas, key, v->truth);
       return PM_OK;
   }
 }
 
-static pm_status put_all(pm_folder *d, const pm_tree *object, const rule *rules, size_t n) {
+static pm_status put_all(pm_folder *d, const pm_value *object, const rule *rules, size_t n) {
   for (size_t i = 0; i < n; i++) PM_TRY(put(d, object, &rules[i]));
   return PM_OK;
 }
 
 // Index of the text at `key` in a list; `absent` if it is not there.
-static pm_status choose(const pm_folder *d, const pm_tree *object, const char *key, const char *const *names, size_t n, uint32_t absent,
+static pm_status choose(const pm_folder *d, const pm_value *object, const char *key, const char *const *names, size_t n, uint32_t absent,
                         uint32_t *out) {
-  const pm_tree *v = pm_tree_find(object, key);
-  const char *text = pm_tree_text(v);
+  const pm_value *v = pm_json_find(object, key);
+  const char *text = pm_json_text(v);
   char known[160] = "one of";
   *out = absent;
   if (!v) return PM_OK;
@@ -125,21 +128,21 @@ static pm_status choose(const pm_folder *d, const pm_tree *object, const char *k
 // FP8 with scales of squares of 128 is the one form besides plain floats.
 static pm_status check_quantization(const pm_folder *d) {
   static const char *const methods[] = {"fp8"}, *const forms[] = {"e4m3"};
-  const pm_tree *q = pm_tree_find(d->config, "quantization_config"), *squares = pm_tree_find(q, "weight_block_size");
+  const pm_value *q = pm_json_find(d->config, "quantization_config"), *squares = pm_json_find(q, "weight_block_size");
   uint32_t index;
-  uint64_t wide = 0, high = 0;
+  uint64_t high = 0, wide = 0;
   PM_TRY(choose(d, q, "quant_method", methods, COUNT(methods), 0, &index));
   PM_TRY(choose(d, q, "fmt", forms, COUNT(forms), 0, &index));
   if (!squares) return PM_OK;
-  bool pair = squares->kind == PM_TREE_ARRAY && squares->n == 2 && pm_tree_whole(squares->first, &high) &&
-              pm_tree_whole(squares->first->next, &wide);
+  const pm_list *sides = pm_json_list(squares);
+  bool pair = sides->n == 2 && pm_json_whole(&sides->items[0], &high) && pm_json_whole(&sides->items[1], &wide);
   return pair && wide == PM_FP8_BLOCK && high == PM_FP8_BLOCK ? PM_OK : wrong(d, "quantization_config.weight_block_size", "[128, 128]");
 }
 
 static pm_status check_expected(const pm_folder *d) {
   for (size_t i = 0; i < COUNT(EXPECTED); i++) {
-    const pm_tree *v = pm_tree_find(d->config, EXPECTED[i].key);
-    const char *is = !v ? EXPECTED[i].value : v->kind == PM_TREE_BOOL ? (v->truth ? "true" : "false") : pm_tree_text(v);
+    const pm_value *v = pm_json_find(d->config, EXPECTED[i].key);
+    const char *is = !v ? EXPECTED[i].value : v->kind == PM_BOOL ? (v->truth ? "true" : "false") : pm_json_text(v);
     if (!is || strcmp(is, EXPECTED[i].value) != 0) return wrong(d, EXPECTED[i].key, EXPECTED[i].value);
   }
   uint32_t step = 1;
@@ -179,21 +182,22 @@ static pm_status put_routing(pm_folder *d) {
 }
 
 // The magnitude of YaRN goes into the attention scale (mscale_all_dim) where both factors are the same, as in every released model.
-static pm_status put_yarn(pm_folder *d, const pm_tree *rope) {
-  const pm_tree *all = pm_tree_find(rope, "mscale_all_dim"), *m = pm_tree_find(rope, "mscale");
-  bool same = all && m && all->kind == PM_TREE_NUMBER && m->kind == PM_TREE_NUMBER && all->number == m->number && all->number > 0;
+static pm_status put_yarn(pm_folder *d, const pm_value *rope) {
+  const pm_value *all = pm_json_find(rope, "mscale_all_dim"), *m = pm_json_find(rope, "mscale");
+  double a = 0, b = 0;
+  bool same = number(all, &a) && number(m, &b) && a == b && a > 0;
   if (!same) return wrong(d, "rope_scaling", "mscale and mscale_all_dim, the same positive number");
-  pm_gguf_put_f32(d->metas, "deepseek2.rope.scaling.yarn_log_multiplier", (float)(0.1 * all->number));
+  pm_gguf_put_f32(d->metas, "deepseek2.rope.scaling.yarn_log_multiplier", (float)(0.1 * a));
   return PM_OK;
 }
 
 static pm_status put_rope(pm_folder *d) {
   static const char *const types[] = {"default", "none", "linear", "yarn"};
   static const char *const names[] = {"none", "none", "linear", "yarn"};
-  const pm_tree *newer = pm_tree_find(d->config, "rope_parameters"), *rope = newer ? newer : pm_tree_find(d->config, "rope_scaling");
+  const pm_value *newer = pm_json_find(d->config, "rope_parameters"), *rope = newer ? newer : pm_json_find(d->config, "rope_scaling");
   uint32_t type;
-  PM_TRY(put_all(d, pm_tree_find(newer, "rope_theta") ? newer : d->config, THETA_RULES, COUNT(THETA_RULES)));
-  PM_TRY(choose(d, rope, pm_tree_find(rope, "type") ? "type" : "rope_type", types, COUNT(types), 0, &type));
+  PM_TRY(put_all(d, pm_json_find(newer, "rope_theta") ? newer : d->config, THETA_RULES, COUNT(THETA_RULES)));
+  PM_TRY(choose(d, rope, pm_json_find(rope, "type") ? "type" : "rope_type", types, COUNT(types), 0, &type));
   pm_gguf_put_string(d->metas, "deepseek2.rope.scaling.type", names[type]);
   if (type < 2) return PM_OK;
   PM_TRY(put_all(d, rope, ROPE_RULES, COUNT(ROPE_RULES)));

@@ -58,12 +58,12 @@ static pm_status spell_breaks(pm_folder *d, const char *text, const char **out) 
 }
 
 // The expressions of a pre-tokenizer or of a sequence of them.
-static pm_status collect(pm_folder *d, const pm_tree *pre, const char *patterns[MAX_PATTERN], uint32_t *n) {
-  const pm_tree *list = pm_tree_find(pre, "pretokenizers");
-  const char *text = pm_tree_text(pm_tree_find(pm_tree_find(pre, "pattern"), "Regex"));
+static pm_status collect(pm_folder *d, const pm_value *pre, const char *patterns[MAX_PATTERN], uint32_t *n) {
+  const pm_list *list = pm_json_list(pm_json_find(pre, "pretokenizers"));
+  const char *text = pm_json_text(pm_json_find(pm_json_find(pre, "pattern"), "Regex"));
   if (text && *n < MAX_PATTERN) PM_TRY(spell_breaks(d, text, &patterns[(*n)++]));
-  for (const pm_tree *p = list && list->kind == PM_TREE_ARRAY ? list->first : NULL; p; p = p->next) {
-    const char *one = pm_tree_text(pm_tree_find(pm_tree_find(p, "pattern"), "Regex"));
+  for (size_t i = 0; i < list->n; i++) {
+    const char *one = pm_json_text(pm_json_find(pm_json_find(&list->items[i], "pattern"), "Regex"));
     if (one && *n < MAX_PATTERN) PM_TRY(spell_breaks(d, one, &patterns[(*n)++]));
   }
   return PM_OK;
@@ -76,13 +76,13 @@ static bool is_splitter(const struct splitter *s, bool ignore_merges, const char
   return i == n && s->ignore_merges == ignore_merges;
 }
 
-static pm_status put_splitter(pm_folder *d, const pm_tree *root, const pm_tree *model) {
+static pm_status put_splitter(pm_folder *d, const pm_value *root, const pm_value *model) {
   const char *patterns[MAX_PATTERN] = {"none"};
-  const pm_tree *ignore = pm_tree_find(model, "ignore_merges");
+  const pm_value *ignore = pm_json_find(model, "ignore_merges");
   uint32_t n = 0;
-  PM_TRY(collect(d, pm_tree_find(root, "pre_tokenizer"), patterns, &n));
+  PM_TRY(collect(d, pm_json_find(root, "pre_tokenizer"), patterns, &n));
   for (size_t i = 0; i < sizeof SPLITTERS / sizeof *SPLITTERS; i++)
-    if (is_splitter(&SPLITTERS[i], ignore && ignore->kind == PM_TREE_BOOL && ignore->truth, patterns, n))
+    if (is_splitter(&SPLITTERS[i], ignore && ignore->kind == PM_BOOL && ignore->truth, patterns, n))
       return pm_gguf_put_string(d->metas, "tokenizer.ggml.pre", SPLITTERS[i].pre), PM_OK;
   PM_FAIL(PM_ERR_UNSUPPORTED, "%s/%s: pre_tokenizer: its %u expressions are not known here; the first is %.60s", d->path, FILE_NAME, n,
           patterns[0]);
@@ -91,15 +91,16 @@ static pm_status put_splitter(pm_folder *d, const pm_tree *root, const pm_tree *
 // ---- tokens --------------------------------------------------------------------------------------------------------
 
 // Ids of both lists, so that there is room for the largest.
-static pm_status count_tokens(vocabulary *v, const pm_tree *vocab, const pm_tree *added) {
+static pm_status count_tokens(vocabulary *v, const pm_dict *vocab, const pm_list *added) {
   uint64_t id, n = 0;
-  pm_tree_whole(pm_tree_find(v->d->config, "vocab_size"), &n);
-  for (const pm_tree *t = vocab->first; t; t = t->next) {
-    if (!pm_tree_whole(t, &id) || id >= MAX_TOKEN) return wrong(v->d, "model.vocab", "ids below 1048576");
+  pm_json_whole(pm_json_find(v->d->config, "vocab_size"), &n);
+  for (size_t i = 0; i < vocab->n; i++) {
+    if (!pm_json_whole(&vocab->entries[i].value, &id) || id >= MAX_TOKEN) return wrong(v->d, "model.vocab", "ids below 1048576");
     n = id + 1 > n ? id + 1 : n;
   }
-  for (const pm_tree *t = added; t; t = t->next) {
-    if (!pm_tree_whole(pm_tree_find(t, "id"), &id) || id >= MAX_TOKEN) return wrong(v->d, "added_tokens", "ids below 1048576");
+  for (size_t i = 0; i < added->n; i++) {
+    if (!pm_json_whole(pm_json_find(&added->items[i], "id"), &id) || id >= MAX_TOKEN)
+      return wrong(v->d, "added_tokens", "ids below 1048576");
     n = id + 1 > n ? id + 1 : n;
   }
   if (n > MAX_TOKEN) return wrong(v->d, "vocab_size", "at most 1048576 tokens");
@@ -109,23 +110,24 @@ static pm_status count_tokens(vocabulary *v, const pm_tree *vocab, const pm_tree
   return v->tokens && v->types ? PM_OK : out_of_memory(v->d);
 }
 
-static pm_status set_token(vocabulary *v, const pm_tree *id_value, const char *text, int32_t type) {
+static pm_status set_token(vocabulary *v, const pm_value *id_value, const char *text, int32_t type) {
   uint64_t id = 0;
-  pm_tree_whole(id_value, &id);
+  pm_json_whole(id_value, &id);
   if (v->tokens[id] && strcmp(v->tokens[id], text) != 0)
     PM_FAIL(PM_ERR_FORMAT, "%s/%s: token %llu has two texts", v->d->path, FILE_NAME, (unsigned long long)id);
   v->tokens[id] = text, v->types[id] = type;
   return PM_OK;
 }
 
-static pm_status read_tokens(vocabulary *v, const pm_tree *vocab, const pm_tree *added) {
+static pm_status read_tokens(vocabulary *v, const pm_dict *vocab, const pm_list *added) {
   PM_TRY(count_tokens(v, vocab, added));
-  for (const pm_tree *t = vocab->first; t; t = t->next) PM_TRY(set_token(v, t, t->key, NORMAL));
-  for (const pm_tree *t = added; t; t = t->next) {
-    const char *text = pm_tree_text(pm_tree_find(t, "content"));
-    const pm_tree *special = pm_tree_find(t, "special");
+  for (size_t i = 0; i < vocab->n; i++) PM_TRY(set_token(v, &vocab->entries[i].value, vocab->entries[i].key.text.at, NORMAL));
+  for (size_t i = 0; i < added->n; i++) {
+    const pm_value *t = &added->items[i];
+    const char *text = pm_json_text(pm_json_find(t, "content"));
+    const pm_value *special = pm_json_find(t, "special");
     if (!text) return wrong(v->d, "added_tokens", "a text as content");
-    PM_TRY(set_token(v, pm_tree_find(t, "id"), text, special && special->kind == PM_TREE_BOOL && special->truth ? CONTROL : USER_DEFINED));
+    PM_TRY(set_token(v, pm_json_find(t, "id"), text, special && special->kind == PM_BOOL && special->truth ? CONTROL : USER_DEFINED));
   }
   for (uint32_t i = 0; i < v->n; i++) {
     if (v->tokens[i]) continue;
@@ -138,9 +140,10 @@ static pm_status read_tokens(vocabulary *v, const pm_tree *vocab, const pm_tree 
 }
 
 // A merge is "left right", or the two as a list, in which spaces may stand: in GGUF they are written as the byte-level alphabet has them.
-static pm_status join_pair(pm_folder *d, const pm_tree *pair, const char **out) {
-  const char *left = pm_tree_text(pair->first), *right = left && pair->n == 2 ? pm_tree_text(pair->first->next) : NULL;
-  if (!right) return wrong(d, "model.merges", "pairs of texts");
+static pm_status join_pair(pm_folder *d, const pm_list *pair, const char **out) {
+  bool two = pair->n == 2;
+  const char *left = two ? pm_json_text(&pair->items[0]) : NULL, *right = two ? pm_json_text(&pair->items[1]) : NULL;
+  if (!left || !right) return wrong(d, "model.merges", "pairs of texts");
   char *to = pm_arena_alloc(&d->scratch, 2 * (strlen(left) + strlen(right)) + 2);
   if (!to) return out_of_memory(d);
   *out = to;
@@ -154,34 +157,35 @@ static pm_status join_pair(pm_folder *d, const pm_tree *pair, const char **out) 
   return PM_OK;
 }
 
-static pm_status put_merges(pm_folder *d, const pm_tree *merges) {
+static pm_status put_merges(pm_folder *d, const pm_value *merges) {
   if (!merges) return PM_OK;
-  if (merges->kind != PM_TREE_ARRAY) return wrong(d, "model.merges", "a list");
-  const char **texts = pm_arena_alloc(&d->scratch, merges->n * sizeof *texts);
+  if (merges->kind != PM_LIST) return wrong(d, "model.merges", "a list");
+  const pm_list *list = merges->list;
+  const char **texts = pm_arena_alloc(&d->scratch, list->n * sizeof *texts);
   if (!texts) return out_of_memory(d);
-  uint32_t n = 0;
-  for (const pm_tree *m = merges->first; m; m = m->next, n++) {
-    texts[n] = pm_tree_text(m);
-    if (m->kind == PM_TREE_ARRAY) PM_TRY(join_pair(d, m, &texts[n]));
-    if (!texts[n]) return wrong(d, "model.merges", "texts or pairs of texts");
+  for (size_t i = 0; i < list->n; i++) {
+    const pm_value *m = &list->items[i];
+    texts[i] = pm_json_text(m);
+    if (m->kind == PM_LIST) PM_TRY(join_pair(d, m->list, &texts[i]));
+    if (!texts[i]) return wrong(d, "model.merges", "texts or pairs of texts");
   }
-  pm_gguf_put_strings(d->metas, "tokenizer.ggml.merges", texts, n);
+  pm_gguf_put_strings(d->metas, "tokenizer.ggml.merges", texts, list->n);
   return PM_OK;
 }
 
 // ---- side files ----------------------------------------------------------------------------------------------------
 
 // The id is in config.json, alone or first in a list, or it is that of the token whose text tokenizer_config.json gives.
-static void put_special(const vocabulary *v, const pm_tree *side, const char *name) {
+static void put_special(const vocabulary *v, const pm_value *side, const char *name) {
   char key[64], gguf[64];
   snprintf(key, sizeof key, "%s_token_id", name);
-  const pm_tree *id = pm_tree_find(v->d->config, key);
-  if (id && id->kind == PM_TREE_ARRAY) id = id->first;
+  const pm_value *id = pm_json_find(v->d->config, key);
+  if (pm_json_list(id)->n) id = pm_json_list(id)->items;
   snprintf(key, sizeof key, "%s_token", name);
-  const pm_tree *token = pm_tree_find(side, key);
-  const char *text = pm_tree_text(token ? token->kind == PM_TREE_OBJECT ? pm_tree_find(token, "content") : token : NULL);
+  const pm_value *token = pm_json_find(side, key);
+  const char *text = pm_json_text(token ? token->kind == PM_DICT ? pm_json_find(token, "content") : token : NULL);
   uint64_t found = v->n;
-  if (!pm_tree_whole(id, &found))
+  if (!pm_json_whole(id, &found))
     for (uint32_t i = 0; text && i < v->n && found == v->n; i++)
       if (!strcmp(v->tokens[i], text)) found = i;
   if (found >= v->n) return;
@@ -189,11 +193,11 @@ static void put_special(const vocabulary *v, const pm_tree *side, const char *na
   pm_gguf_put_u32(v->d->metas, gguf, (uint32_t)found);
 }
 
-static void put_flag(pm_folder *d, const pm_tree *side, const char *name) {
+static void put_flag(pm_folder *d, const pm_value *side, const char *name) {
   char key[64];
-  const pm_tree *v = pm_tree_find(side, name);
+  const pm_value *v = pm_json_find(side, name);
   snprintf(key, sizeof key, "tokenizer.ggml.%s", name);
-  if (v && v->kind == PM_TREE_BOOL) pm_gguf_put_bool(d->metas, key, v->truth);
+  if (v && v->kind == PM_BOOL) pm_gguf_put_bool(d->metas, key, v->truth);
 }
 
 static pm_status read_text(pm_folder *d, pm_file *file, char **out) {
@@ -204,12 +208,14 @@ static pm_status read_text(pm_folder *d, pm_file *file, char **out) {
 }
 
 // A text, or a list of texts with names, of which one is "default"; in newer folders a file of its own.
-static pm_status put_template(pm_folder *d, const pm_tree *side) {
-  const pm_tree *v = pm_tree_find(side, "chat_template");
-  const char *text = pm_tree_text(v), *path = pm_arena_printf(&d->scratch, "%s/%s", d->path, TEMPLATE_NAME);
-  for (const pm_tree *t = v && v->kind == PM_TREE_ARRAY ? v->first : NULL; t; t = t->next) {
-    const char *name = pm_tree_text(pm_tree_find(t, "name"));
-    if (name && !strcmp(name, "default")) text = pm_tree_text(pm_tree_find(t, "template"));
+static pm_status put_template(pm_folder *d, const pm_value *side) {
+  const pm_value *v = pm_json_find(side, "chat_template");
+  const char *text = pm_json_text(v), *path = pm_arena_printf(&d->scratch, "%s/%s", d->path, TEMPLATE_NAME);
+  const pm_list *list = pm_json_list(v);
+  for (size_t i = 0; i < list->n; i++) {
+    const pm_value *t = &list->items[i];
+    const char *name = pm_json_text(pm_json_find(t, "name"));
+    if (name && !strcmp(name, "default")) text = pm_json_text(pm_json_find(t, "template"));
   }
   if (!path) return out_of_memory(d);
   if (!text && pm_file_exists(path)) {
@@ -226,21 +232,21 @@ static pm_status put_template(pm_folder *d, const pm_tree *side) {
 }
 
 pm_status pm_folder_put_tokenizer(pm_folder *d) {
-  const pm_tree *root, *side, *model, *vocab, *added;
+  const pm_value *root, *side, *model, *vocab, *added;
   PM_TRY(pm_folder_json(d, FILE_NAME, &root));
   PM_TRY(pm_folder_json(d, CONFIG_NAME, &side));
   if (!root) PM_FAIL(PM_ERR_UNSUPPORTED, "%s: %s is missing; other forms of vocabularies cannot be read", d->path, FILE_NAME);
-  model = pm_tree_find(root, "model");
-  const char *type = pm_tree_text(pm_tree_find(model, "type"));
+  model = pm_json_find(root, "model");
+  const char *type = pm_json_text(pm_json_find(model, "type"));
   if (!type || strcmp(type, "BPE") != 0) return wrong(d, "model.type", "BPE");
-  vocab = pm_tree_find(model, "vocab"), added = pm_tree_find(root, "added_tokens");
-  if (!vocab || vocab->kind != PM_TREE_OBJECT) return wrong(d, "model.vocab", "an object");
-  if (added && added->kind != PM_TREE_ARRAY) return wrong(d, "added_tokens", "a list");
+  vocab = pm_json_find(model, "vocab"), added = pm_json_find(root, "added_tokens");
+  if (!vocab || vocab->kind != PM_DICT) return wrong(d, "model.vocab", "an object");
+  if (added && added->kind != PM_LIST) return wrong(d, "added_tokens", "a list");
   vocabulary v = {.d = d};
   pm_gguf_put_string(d->metas, "tokenizer.ggml.model", "gpt2");
   PM_TRY(put_splitter(d, root, model));
-  PM_TRY(read_tokens(&v, vocab, added ? added->first : NULL));
-  PM_TRY(put_merges(d, pm_tree_find(model, "merges")));
+  PM_TRY(read_tokens(&v, vocab->dict, pm_json_list(added)));
+  PM_TRY(put_merges(d, pm_json_find(model, "merges")));
   put_special(&v, side, "bos");
   put_special(&v, side, "eos");
   put_special(&v, side, "pad");

@@ -42,16 +42,16 @@ static pm_status check_name(const header *h, const char *name) {
   return PM_OK;
 }
 
-static pm_status read_shape(const header *h, const pm_tree *shape, pm_raw_tensor *t) {
-  if (!shape || shape->kind != PM_TREE_ARRAY || shape->n > 4)
+static pm_status read_shape(const header *h, const pm_value *shape, pm_raw_tensor *t) {
+  const pm_list *dims = pm_json_list(shape);
+  if (!shape || shape->kind != PM_LIST || dims->n > 4)
     PM_FAIL(PM_ERR_FORMAT, "%s: tensor %s: shape: a list of at most 4 numbers was expected", h->shard->path, t->name);
-  t->n_dim = shape->n ? shape->n : 1;
+  t->n_dim = dims->n ? (uint32_t)dims->n : 1;
   for (int i = 0; i < 4; i++) t->ne[i] = 1;
   uint64_t n = 1;
-  uint32_t at = t->n_dim;
-  for (const pm_tree *d = shape->first; d; d = d->next) {
-    uint64_t *ne = &t->ne[--at];
-    if (!pm_tree_whole(d, ne) || !*ne || *ne > INT64_MAX / 8 / n)
+  for (size_t i = 0; i < dims->n; i++) {
+    uint64_t *ne = &t->ne[dims->n - 1 - i];
+    if (!pm_json_whole(&dims->items[i], ne) || !*ne || *ne > INT64_MAX / 8 / n)
       PM_FAIL(PM_ERR_FORMAT, "%s: tensor %s: shape: expected dimensions of at least 1, whose product fits in 60 bits", h->shard->path,
               t->name);
     n *= *ne;
@@ -59,10 +59,9 @@ static pm_status read_shape(const header *h, const pm_tree *shape, pm_raw_tensor
   return PM_OK;
 }
 
-static pm_status read_range(const header *h, const pm_tree *offsets, const struct dtype *dtype, pm_raw_tensor *t) {
-  uint64_t begin, end;
-  if (!offsets || offsets->kind != PM_TREE_ARRAY || offsets->n != 2 || !pm_tree_whole(offsets->first, &begin) ||
-      !pm_tree_whole(offsets->first->next, &end) || begin > end)
+static pm_status read_range(const header *h, const pm_list *offsets, const struct dtype *dtype, pm_raw_tensor *t) {
+  uint64_t begin = 0, end = 0;
+  if (offsets->n != 2 || !pm_json_whole(&offsets->items[0], &begin) || !pm_json_whole(&offsets->items[1], &end) || begin > end)
     PM_FAIL(PM_ERR_FORMAT, "%s: tensor %s: data_offsets: expected two numbers, begin and end", h->shard->path, t->name);
   if (end > h->data_bytes)
     PM_FAIL(PM_ERR_FORMAT, "%s: tensor %s: data_offsets: its data ends at byte %llu of %llu; is the file still being downloaded?",
@@ -75,15 +74,15 @@ static pm_status read_range(const header *h, const pm_tree *offsets, const struc
   return PM_OK;
 }
 
-static pm_status read_tensor(const header *h, const pm_tree *m, pm_raw_tensor *t) {
-  *t = (pm_raw_tensor){.name = m->key, .shard = h->shard_index};
-  PM_TRY(check_name(h, m->key));
-  t->dtype = pm_tree_text(pm_tree_find(m, "dtype"));
+static pm_status read_tensor(const header *h, const pm_entry *m, pm_raw_tensor *t) {
+  *t = (pm_raw_tensor){.name = m->key.text.at, .shard = h->shard_index};
+  PM_TRY(check_name(h, t->name));
+  t->dtype = pm_json_text(pm_json_find(&m->value, "dtype"));
   if (!t->dtype) PM_FAIL(PM_ERR_FORMAT, "%s: tensor %s: dtype: a text was expected", h->shard->path, t->name);
   const struct dtype *dtype = find_dtype(t->dtype);
   t->type = dtype ? dtype->type : PM_TYPE_NONE;
-  PM_TRY(read_shape(h, pm_tree_find(m, "shape"), t));
-  return read_range(h, pm_tree_find(m, "data_offsets"), dtype, t);
+  PM_TRY(read_shape(h, pm_json_find(&m->value, "shape"), t));
+  return read_range(h, pm_json_list(pm_json_find(&m->value, "data_offsets")), dtype, t);
 }
 
 static int compare_offset(const void *a, const void *b) {
@@ -119,13 +118,15 @@ pm_status pm_safetensors_read(pm_folder *d, uint32_t shard) {
     PM_FAIL(PM_ERR_FORMAT, "%s: header: not a safetensors file, or only the beginning of one", s->path);
   h.data = 8 + n;
   h.data_bytes = d->f->header_only ? INT64_MAX / 2 : s->n_bytes - h.data;
-  const pm_tree *root;
-  PM_TRY(pm_tree_parse(&d->scratch, s->path, (const char *)s->bytes + 8, n, &root));
-  PM_TRY(make_room(&h, root->n));
+  pm_value root;  // an object: it begins with a brace
+  PM_TRY(pm_json_parse_file(&d->json, s->path, (const char *)s->bytes + 8, n, &root));
+  PM_TRY(make_room(&h, root.dict->n));
   pm_raw_tensor *first = d->raw + d->n_raw;
   uint64_t n_tensor = 0;
-  for (const pm_tree *m = root->first; m; m = m->next)
-    if (strcmp(m->key, "__metadata__") != 0) PM_TRY(read_tensor(&h, m, &first[n_tensor++]));
+  for (size_t i = 0; i < root.dict->n; i++) {
+    const pm_entry *m = &root.dict->entries[i];
+    if (!pm_span_is(m->key.text, "__metadata__")) PM_TRY(read_tensor(&h, m, &first[n_tensor++]));
+  }
   PM_TRY(check_overlap(&h, first, n_tensor));
   d->n_raw += n_tensor;
   return PM_OK;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "span.h"
+#include "strip.h"
 
 typedef enum role { SYSTEM, USER, ASSISTANT, N_ROLE } role;
 

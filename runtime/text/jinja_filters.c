@@ -6,6 +6,7 @@
 
 #include "jinja_run.h"
 #include "json.h"
+#include "strip.h"
 #include "unicode.h"
 
 static pm_value f_default(pm_run *r, pm_value v, const pm_args *a) {

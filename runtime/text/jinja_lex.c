@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jinja_ast.h"
+#include "strip.h"
 #include "utf8.h"
 
 typedef struct lexer {
@@ -210,7 +211,7 @@ static pm_status take_number(lexer *l) {
   }
   text[n] = 0;
   errno = 0;
-  pm_value value = whole ? pm_value_int(strtoll(text, NULL, 10)) : pm_value_float(strtod(text, NULL));
+  pm_value value = whole ? pm_value_int(strtoll(text, NULL, 10)) : pm_value_float(pm_span_decimal((pm_span){text, n}));
   if (whole && errno) PM_FAIL(PM_ERR_UNSUPPORTED, "chat template, line %u: %s does not fit into 64 bits", l->line, text);
   PM_TRY(append(l, PM_TOKEN_CONSTANT, (pm_span){l->at, (size_t)(p - l->at)}, value));
   skip(l, (size_t)(p - l->at));

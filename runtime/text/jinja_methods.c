@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "jinja_run.h"
+#include "strip.h"
 #include "unicode.h"
 #include "utf8.h"
 

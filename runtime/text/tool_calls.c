@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "strip.h"
 
 enum { MAX_CALL = 1 << 20, MAX_NAME = 256 };  // bytes; what is longer is text
 

@@ -2,7 +2,7 @@
 #
 # Floors, lowest first; a file may include files of its own unit and of units with a lower number.
 BEGIN {
-  split("base 0 quant 1 core 2 loader 2 text 3 grammar 4 backend 3 abi 3 cpu 4 gpu 4 kv 5 experts 5 block 6 model 7 engine 8 api 9", rows, " ")
+  split("base 0 json 1 quant 1 core 2 loader 2 text 3 grammar 4 backend 3 abi 3 cpu 4 gpu 4 kv 5 experts 5 block 6 model 7 engine 8 api 9", rows, " ")
   for (i = 1; i in rows; i += 2) floor[rows[i]] = rows[i + 1]
   os = "^(unistd|pthread|fcntl|dirent|poll|sched|dlfcn|signal|spawn|termios|semaphore|ucontext|sys/.*|linux/.*|asm/.*|windows)\\.h$"
   while ((getline path < files) > 0) {

@@ -190,6 +190,7 @@ static const damage DAMAGES[] = {
     {"config.json", "\"silu\"", "\"gelu\"", PM_ERR_FORMAT, {"hidden_act", "silu"}},
     {"config.json", "\"q_lora_rank\": null", "\"q_lora_rank\": nul", PM_ERR_FORMAT, {"config.json", "line"}},
     {"config.json", "\"rms_norm_eps\": ", "\"rms_norm_eps\": 1e999, \"x\": ", PM_ERR_FORMAT, {"config.json", "too large"}},
+    {"config.json", "{", "{\"hidden_act\": \"silu\",", PM_ERR_FORMAT, {"config.json", "twice"}},
     {"config.json", "{", "[", PM_ERR_FORMAT, {"config.json", "line 1"}},
     {"config.json", "{", NULL, PM_ERR_FORMAT, {"config.json", "line 1"}},
     {"tokenizer.json", NULL, NULL, PM_ERR_UNSUPPORTED, {"tokenizer.json", "missing"}},
@@ -231,7 +232,7 @@ static const damage DAMAGES[] = {
      "\"__metadata__\":{",
      "\"__metadata__\":{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
      PM_ERR_FORMAT,
-     {WEIGHTS, "values inside values"}},
+     {WEIGHTS, "nested too deeply"}},
     {WEIGHTS, "model.layers.0.", "model\\u0007layers.0.", PM_ERR_FORMAT, {WEIGHTS, "control character"}},
 };
 

@@ -1,25 +1,7 @@
-#include "span.h"
-
-#include <stdint.h>
-#include <string.h>
+#include "strip.h"
 
 #include "unicode.h"
 #include "utf8.h"
-
-pm_span pm_span_of(const char *terminated) { return (pm_span){terminated, strlen(terminated)}; }
-bool pm_span_equal(pm_span a, pm_span b) { return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0); }
-bool pm_span_is(pm_span a, const char *terminated) { return pm_span_equal(a, pm_span_of(terminated)); }
-bool pm_span_begins(pm_span s, pm_span with) { return s.n >= with.n && (with.n == 0 || memcmp(s.at, with.at, with.n) == 0); }
-
-const char *pm_span_find(pm_span s, pm_span needle) {
-  if (needle.n == 0) return s.at;
-  for (const char *end = s.at + s.n, *p = s.at; (size_t)(end - p) >= needle.n; p++) {
-    p = memchr(p, needle.at[0], (size_t)(end - p) - needle.n + 1);
-    if (!p) return NULL;
-    if (memcmp(p, needle.at, needle.n) == 0) return p;
-  }
-  return NULL;
-}
 
 // Whether a character of n bytes goes. Bytes that are not UTF-8 are no white space.
 static bool strips(const char *at, size_t n, const pm_span *chars) {

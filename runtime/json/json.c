@@ -14,6 +14,7 @@ typedef struct reader {
   pm_heap *heap;
   const char *at, *begin, *end;
   int depth;
+  bool strict;
 } reader;
 
 static pm_status object_to(const reader *r, const char *what) {
@@ -49,19 +50,23 @@ static bool read_hex(reader *r, uint32_t *out) {
 }
 
 // Behind "\u". A half of a surrogate pair without the other becomes U+FFFD.
-static bool read_point(reader *r, uint32_t *c) {
-  if (!read_hex(r, c)) return false;
-  if (*c < 0xd800 || *c > 0xdfff) return true;
-  uint32_t low;
-  if (*c < 0xdc00 && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u') {
+static pm_status read_point(reader *r, uint32_t *c) {
+  uint32_t low = 0;
+  if (!read_hex(r, c)) return object_to(r, "\\u needs four hexadecimal digits");
+  bool half = *c >= 0xd800 && *c < 0xe000;
+  if (half && *c < 0xdc00 && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u') {
     const char *back = r->at;
     r->at += 2;
-    if (!read_hex(r, &low)) return false;
-    if (low >= 0xdc00 && low <= 0xdfff) return *c = 0x10000 + ((*c - 0xd800) << 10) + (low - 0xdc00), true;
-    r->at = back;
+    if (!read_hex(r, &low)) return object_to(r, "\\u needs four hexadecimal digits");
+    half = low < 0xdc00 || low > 0xdfff;
+    if (half)
+      r->at = back;
+    else
+      *c = 0x10000 + ((*c - 0xd800) << 10) + (low - 0xdc00);
   }
-  *c = 0xfffd;
-  return true;
+  if (r->strict && (half || !*c)) return object_to(r, "an escape that is no character, or NUL");
+  if (half) *c = 0xfffd;
+  return PM_OK;
 }
 
 // Behind the first quote: reads to the last one.
@@ -85,7 +90,7 @@ static pm_status read_text(reader *r, pm_value *out) {
     char kind = r->at[1];
     r->at += 2;
     if (kind == 'u') {
-      if (!read_point(r, &c)) return object_to(r, "\\u needs four hexadecimal digits");
+      PM_TRY(read_point(r, &c));
       p += pm_utf8_put(c, p);
       continue;
     }
@@ -99,7 +104,7 @@ static pm_status read_text(reader *r, pm_value *out) {
   return PM_OK;
 }
 
-static size_t digits(reader *r) {
+static size_t skip_digits(reader *r) {
   const char *from = r->at;
   while (r->at < r->end && *r->at >= '0' && *r->at <= '9') r->at++;
   return (size_t)(r->at - from);
@@ -110,26 +115,26 @@ static pm_status read_number(reader *r, pm_value *out) {
   bool whole = true;
   if (*r->at == '-') r->at++;
   bool zero = r->at < r->end && *r->at == '0';
-  size_t n = digits(r);
+  size_t n = skip_digits(r);
   if (n == 0 || (zero && n > 1)) return object_to(r, "neither a value nor a number");
   if (r->at < r->end && *r->at == '.') {
     whole = false, r->at++;
-    if (!digits(r)) return object_to(r, "digits are missing behind the point");
+    if (!skip_digits(r)) return object_to(r, "digits are missing behind the point");
   }
   if (r->at < r->end && (*r->at | 32) == 'e') {
     whole = false, r->at++;
     if (r->at < r->end && (*r->at == '+' || *r->at == '-')) r->at++;
-    if (!digits(r)) return object_to(r, "digits are missing in an exponent");
+    if (!skip_digits(r)) return object_to(r, "digits are missing in an exponent");
   }
-  char text[400];
-  size_t length = (size_t)(r->at - from);
-  if (length >= sizeof text) return object_to(r, "a number of more than 399 characters");
-  memcpy(text, from, length);
-  text[length] = 0;
+  pm_span text = {from, (size_t)(r->at - from)};
+  if (text.n > PM_DECIMAL_MAX) return object_to(r, "a number of more than 399 characters");
+  char digits[24] = "";  // of whatever may fit into 64 bits
+  whole &= text.n < sizeof digits;
+  if (whole) memcpy(digits, text.at, text.n);
   errno = 0;
-  long long integer = whole ? strtoll(text, NULL, 10) : 0;
-  *out = whole && errno == 0 ? pm_value_int(integer) : pm_value_float(strtod(text, NULL));
-  return PM_OK;
+  int64_t integer = strtoll(digits, NULL, 10);
+  *out = whole && errno == 0 ? pm_value_int(integer) : pm_value_float(pm_span_decimal(text));
+  return r->strict && out->kind == PM_FLOAT && isinf(out->number) ? object_to(r, "a number too large") : PM_OK;
 }
 
 static pm_status read_value(reader *r, pm_value *out);
@@ -154,7 +159,9 @@ static pm_status read_dict(reader *r, pm_value *out) {
     PM_TRY(read_text(r, &key));
     if (!next_is(r, ':')) return object_to(r, "expected : after a key");
     PM_TRY(read_value(r, &value));
+    size_t n = out->dict->n;
     PM_TRY(pm_dict_set(r->heap, out->dict, key, value));
+    if (r->strict && out->dict->n == n) return object_to(r, "a key that is there twice");
   } while (next_is(r, ','));
   return next_is(r, '}') ? PM_OK : object_to(r, "expected , or } in an object");
 }
@@ -190,12 +197,43 @@ static pm_status read_value(reader *r, pm_value *out) {
   return status;
 }
 
-pm_status pm_json_parse(pm_heap *h, const char *text, size_t n, pm_value *out) {
-  reader r = {.heap = h, .at = text, .begin = text, .end = text + n};
+static pm_status read_all(reader r, pm_value *out) {
   PM_TRY(read_value(&r, out));
   skip_space(&r);
   return r.at == r.end ? PM_OK : object_to(&r, "something follows the end");
 }
+
+pm_status pm_json_parse(pm_heap *h, const char *text, size_t n, pm_value *out) {
+  return read_all((reader){.heap = h, .at = text, .begin = text, .end = text + n}, out);
+}
+
+pm_status pm_json_parse_file(pm_heap *h, const char *path, const char *text, size_t n, pm_value *out) {
+  if (!n) text = "";  // of an empty file there is none
+  pm_status status = read_all((reader){.heap = h, .at = text, .begin = text, .end = text + n, .strict = true}, out);
+  return status ? pm_fail_prefix(status, "%s", path) : PM_OK;
+}
+
+// ---- looking -------------------------------------------------------------------------------------------------------
+
+const pm_value *pm_json_find(const pm_value *object, const char *key) {
+  const pm_value *v = object && object->kind == PM_DICT ? pm_dict_find_text(object->dict, key) : NULL;
+  return v && v->kind != PM_NONE ? v : NULL;
+}
+
+const pm_list *pm_json_list(const pm_value *v) {
+  static const pm_list none = {0};
+  return v && v->kind == PM_LIST ? v->list : &none;
+}
+
+bool pm_json_whole(const pm_value *v, uint64_t *out) {
+  if (!v || (v->kind != PM_INT && v->kind != PM_FLOAT)) return false;
+  double number = v->kind == PM_INT ? (double)v->integer : v->number;
+  if (!(number >= 0) || number > 0x1p53 || number != floor(number)) return false;
+  *out = (uint64_t)number;
+  return true;
+}
+
+const char *pm_json_text(const pm_value *v) { return v && v->kind == PM_STRING ? v->text.at : NULL; }
 
 // ---- writing -------------------------------------------------------------------------------------------------------
 

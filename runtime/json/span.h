@@ -16,10 +16,11 @@ bool pm_span_equal(pm_span a, pm_span b);
 bool pm_span_is(pm_span a, const char *terminated);
 bool pm_span_begins(pm_span s, pm_span with);
 
+// The double that is nearest to a decimal number of at most PM_DECIMAL_MAX characters, whatever the program's locale: -12.5e3 and the like.
+enum { PM_DECIMAL_MAX = 399 };
+double pm_span_decimal(pm_span number);
+
 // Where `needle` first begins in s; NULL if it does not.
 const char *pm_span_find(pm_span s, pm_span needle);
-
-// Without characters of `chars` at its ends; `chars` NULL: without white space.
-pm_span pm_span_strip(pm_span s, const pm_span *chars, bool left, bool right);
 
 #endif

@@ -9,6 +9,15 @@ enum { PM_JSON_MAX_DEPTH = 64 };
 
 // Strict; a key that is there twice has its last value, integers past 64 bits become floats. PM_ERR_FORMAT with line and column.
 pm_status pm_json_parse(pm_heap *h, const char *text, size_t n, pm_value *out) PM_MUST_USE;
+// The same for the header or the side file of a model, whose texts are used as C strings: refuses NUL and halves of surrogate pairs even
+// when escaped, numbers that are not finite, keys that are there twice. "<path>: JSON, line <l>, column <c>: ...".
+pm_status pm_json_parse_file(pm_heap *h, const char *path, const char *text, size_t n, pm_value *out) PM_MUST_USE;
+
+// The member of an object; NULL if there is none, it is null, or `object` is NULL or no object.
+const pm_value *pm_json_find(const pm_value *object, const char *key);
+const pm_list *pm_json_list(const pm_value *v);        // an empty one for what is NULL or no list
+bool pm_json_whole(const pm_value *v, uint64_t *out);  // whether it is a whole number from 0 to 2^53
+const char *pm_json_text(const pm_value *v);           // terminated; NULL if it is NULL or no text
 
 typedef struct pm_json_style {
   int indent;                             // spaces per level; -1 = all in one line

@@ -74,12 +74,13 @@ static inline pm_value pm_value_float(double d) { return (pm_value){.kind = PM_F
 static inline pm_value pm_value_text(pm_span s) { return (pm_value){.kind = PM_STRING, .text = s}; }  // s is not copied
 static inline pm_value pm_value_none(void) { return (pm_value){.kind = PM_NONE}; }
 
-// Each fails only for memory: PM_ERR_MEMORY.
+// PM_ERR_MEMORY: no memory, or the heap's limit.
 pm_status pm_value_copy_text(pm_heap *h, const char *at, size_t n, pm_value *out) PM_MUST_USE;
 pm_status pm_list_create(pm_heap *h, size_t capacity, pm_value *out) PM_MUST_USE;
 pm_status pm_list_append(pm_heap *h, pm_list *l, pm_value v) PM_MUST_USE;
 pm_status pm_dict_create(pm_heap *h, pm_value *out) PM_MUST_USE;
-pm_status pm_dict_set(pm_heap *h, pm_dict *d, pm_value key, pm_value value) PM_MUST_USE;  // a new value for a key that is there
+// A new value for a key that is there. PM_ERR_FORMAT for keys whose hashes collide by design.
+pm_status pm_dict_set(pm_heap *h, pm_dict *d, pm_value key, pm_value value) PM_MUST_USE;
 // Keys are of any kind but lists and dicts, which are never found.
 const pm_value *pm_dict_find(const pm_dict *d, pm_value key);
 const pm_value *pm_dict_find_text(const pm_dict *d, const char *key);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 // Deeper trees compare as different: JSON texts are not that deep, and templates that build such trees are not meant well.
-enum { MAX_DEPTH = 100, INDEX_FROM = 8 };
+enum { MAX_DEPTH = 100, INDEX_FROM = 8, MAX_PROBES = 1024 };
 
 void *pm_heap_alloc(pm_heap *h, size_t bytes) {
   if (h->limit && (bytes > h->limit || h->used > h->limit - bytes)) return NULL;
@@ -97,10 +97,13 @@ static pm_entry *find_entry(const pm_dict *d, pm_value key, uint32_t hash) {
   return NULL;
 }
 
-static void index_entry(pm_dict *d, size_t entry) {
+// A table that is at most half full has no run of MAX_PROBES entries, unless somebody looked for keys that collide.
+static pm_status index_entry(pm_dict *d, size_t entry) {
   size_t i = d->entries[entry].hash & (d->n_index - 1);
-  while (d->index[i]) i = (i + 1) & (d->n_index - 1);
+  for (int probes = 0; d->index[i]; i = (i + 1) & (d->n_index - 1))
+    if (++probes > MAX_PROBES) PM_FAIL(PM_ERR_FORMAT, "an object whose keys were chosen to make it slow");
   d->index[i] = (uint32_t)entry + 1;
+  return PM_OK;
 }
 
 static pm_status grow(pm_heap *h, pm_dict *d) {
@@ -113,7 +116,7 @@ static pm_status grow(pm_heap *h, pm_dict *d) {
   if (wanted <= INDEX_FROM) return PM_OK;
   d->n_index = 2 * wanted;
   if (!(d->index = pm_heap_alloc(h, d->n_index * sizeof *d->index))) return full(h);
-  for (size_t i = 0; i < d->n; i++) index_entry(d, i);
+  for (size_t i = 0; i < d->n; i++) PM_TRY(index_entry(d, i));
   return PM_OK;
 }
 
@@ -123,8 +126,7 @@ pm_status pm_dict_set(pm_heap *h, pm_dict *d, pm_value key, pm_value value) {
   if (e) return e->value = value, PM_OK;
   if (d->n == d->capacity) PM_TRY(grow(h, d));
   d->entries[d->n++] = (pm_entry){key, value, hash};
-  if (d->index) index_entry(d, d->n - 1);
-  return PM_OK;
+  return d->index ? index_entry(d, d->n - 1) : PM_OK;
 }
 
 const pm_value *pm_dict_find(const pm_dict *d, pm_value key) {
