@@ -497,8 +497,8 @@ typedef struct pumice_answer_options {
   uint32_t size;
   const pumice_sampling *sampling;  // NULL: all defaults
   size_t max_tokens;                // 0 = until the context is full
-  // Strings that end the answer, UTF-8, not empty. They are never part of the text, which comes as soon as it cannot begin one. They are
-  // not looked for in thinking.
+  // Strings that end the answer, also in its thinking; UTF-8, not empty. They are never part of the text, which comes as soon as it cannot
+  // begin one.
   const char *const *stop;
   size_t n_stop;
   const pumice_bias *bias;

@@ -17,6 +17,7 @@ struct pm_answer {
   pm_utf8_stream utf8;
   pm_think_stream think;
   pm_stop_strings stops;
+  bool emits_thought;   // what `stops` has is of the thinking
   pm_grammar *grammar;  // NULL: none
   pm_matcher *matcher;
   uint64_t *allowed;            // a bit for each token
@@ -119,11 +120,11 @@ void pm_answer_end(pm_answer *a) {
 }
 
 // ---- text ----
-// Bytes of tokens become whole characters, of which thinking is told apart; the rest is searched for stop strings.
+// Bytes of tokens become whole characters, of which thinking is told apart; both are searched for stop strings.
 
 static bool emit_answer(void *user, const char *text, size_t bytes) {
   pm_answer *a = user;
-  return a->desc.text(a->desc.user, false, text, bytes);
+  return a->desc.text(a->desc.user, a->emits_thought, text, bytes);
 }
 
 static void end_with(pm_answer *a, pm_stop why) {
@@ -135,9 +136,10 @@ static void end_with(pm_answer *a, pm_stop why) {
 // False when the receiver has had enough, or a stop string was reached.
 static bool take_text(void *user, bool thinking, const char *text, size_t bytes) {
   pm_answer *a = user;
-  if (thinking) return a->desc.text(a->desc.user, true, text, bytes);
   int found;
-  if (a->within_thought && a->matcher) a->misfit |= !pm_matcher_push(a->matcher, text, bytes);
+  if (!thinking && a->within_thought && a->matcher) a->misfit |= !pm_matcher_push(a->matcher, text, bytes);
+  if (thinking != a->emits_thought && !pm_stop_strings_end(&a->stops, emit_answer, a)) return false;
+  a->emits_thought = thinking;
   if (!pm_stop_strings_push(&a->stops, text, bytes, emit_answer, a, &found)) return false;
   if (found < 0) return true;
   a->result.stop_string = (size_t)found;

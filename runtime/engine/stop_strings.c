@@ -90,5 +90,7 @@ bool pm_stop_strings_push(pm_stop_strings *s, const char *text, size_t bytes, pm
 
 bool pm_stop_strings_end(pm_stop_strings *s, pm_stop_emit_fn *emit, void *user) {
   const pm_stop_string *t = longest(s);
-  return !t || !t->matched || emit(user, t->text, t->matched);
+  uint32_t n_held = t ? t->matched : 0;
+  for (size_t i = 0; i < s->n; i++) s->strings[i].matched = 0;
+  return !n_held || emit(user, t->text, n_held);
 }

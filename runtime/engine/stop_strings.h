@@ -30,7 +30,7 @@ typedef bool pm_stop_emit_fn(void *user, const char *text, size_t bytes);
 // Takes whole characters and lets whole characters through. False as soon as `emit` returns false. *found is the index of the string that
 // the text has reached, or -1; nothing may follow then.
 bool pm_stop_strings_push(pm_stop_strings *s, const char *text, size_t bytes, pm_stop_emit_fn *emit, void *user, int *found);
-// No more text: lets through what was held.
+// No more text, or one that has nothing to do with this one follows: lets through what was held.
 bool pm_stop_strings_end(pm_stop_strings *s, pm_stop_emit_fn *emit, void *user);
 
 #endif

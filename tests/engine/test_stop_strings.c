@@ -104,6 +104,12 @@ static void text_comes_at_once(void **state) {
   assert_true(pm_stop_strings_push(&s, "Dx", 2, take, &out, &found) && out.n == 8 && found == 1);
   assert_memory_equal(out.text, "abcd\n\nUn", 8);
   pm_stop_strings_finish(&s);
+
+  assert_int_equal(pm_stop_strings_init(&s, stops, 2), PM_OK);  // what follows an end has nothing to do with what came before
+  out = (sink){0};
+  assert_true(pm_stop_strings_push(&s, "aEN", 3, take, &out, &found) && pm_stop_strings_end(&s, take, &out) && out.n == 3);
+  assert_true(pm_stop_strings_push(&s, "D", 1, take, &out, &found) && out.n == 4 && found < 0);
+  pm_stop_strings_finish(&s);
 }
 
 static void receivers_that_have_enough(void **state) {
