@@ -21,12 +21,15 @@ static void unlink_exchange(pm_exchange *x) {
   if (x->next) x->next->previous = x->previous;
 }
 
-// Ends the exchange; what the job still does is nobody's business any more.
+// Ends the exchange; what its jobs may still do is nobody's business any more.
 static void free_exchange(pm_exchange *x) {
   unlink_exchange(x);
-  x->job->owner = NULL;
   if (x->reply.format) pm_reply_finish(&x->reply);
-  pm_job_release(x->job);
+  for (uint32_t i = 0; i < x->n_job; i++) {
+    x->jobs[i]->owner = NULL;
+    pm_job_cancel(x->jobs[i]);
+    pm_job_release(x->jobs[i]);
+  }
   free(x);
 }
 
@@ -35,7 +38,6 @@ static void client_left(struct evhttp_connection *connection, void *user) {
   (void)connection;
   pm_exchange *x = user;
   if (!evhttp_request_get_connection(x->req)) evhttp_request_free(x->req);
-  pm_mailbox_cancel(&x->server->mail, x->job);
   free_exchange(x);
 }
 
@@ -64,42 +66,45 @@ static struct evhttp_request *detach_client(pm_exchange *x) {
   return x->req;
 }
 
-static pm_exchange *create_exchange(pm_server *s, struct evhttp_request *req, pm_job *job) {
-  pm_exchange *x = pm_resize(NULL, 1, sizeof *x);
-  *x = (pm_exchange){.server = s, .req = req, .job = job, .sent = pm_seconds(), .ping_seconds = 30, .next = s->exchanges};
+static pm_exchange *create_exchange(pm_server *s, struct evhttp_request *req, uint32_t n_job) {
+  pm_exchange *x = pm_resize(NULL, sizeof *x + n_job * sizeof *x->jobs, 1);
+  *x = (pm_exchange){.server = s, .req = req, .n_job = n_job, .sent = pm_seconds(), .ping_seconds = 30, .next = s->exchanges};
+  for (uint32_t i = 0; i < n_job; i++) {
+    x->jobs[i] = pm_job_create(i ? x->jobs[0] : NULL);
+    x->jobs[i]->owner = x;
+    x->jobs[i]->choice = i;
+  }
   if (s->exchanges) s->exchanges->previous = x;
   s->exchanges = x;
-  job->owner = x;
   watch_client(x);
   return x;
 }
 
 void pm_exchange_call(pm_server *s, struct evhttp_request *req, json_t *(*call)(struct pm_worker *, pm_job *, void *), void *argument) {
-  pm_job *job = pm_job_create();
-  job->call = call;
-  job->argument = argument;
-  create_exchange(s, req, job);
-  pm_mailbox_submit(&s->mail, job);
+  pm_exchange *x = create_exchange(s, req, 1);
+  x->jobs[0]->call = call;
+  x->jobs[0]->argument = argument;
+  pm_mailbox_submit(&s->mail, x->jobs, 1);
 }
 
 void pm_exchange_template(pm_server *s, struct evhttp_request *req, pm_request *request) {
-  pm_job *job = pm_job_create();
-  job->call = pm_call_template;
-  job->request = request;
-  create_exchange(s, req, job);
-  pm_mailbox_submit(&s->mail, job);
+  pm_exchange *x = create_exchange(s, req, 1);
+  x->jobs[0]->call = pm_call_template;
+  x->jobs[0]->request = request;
+  pm_mailbox_submit(&s->mail, x->jobs, 1);
 }
 
 void pm_exchange_generate(pm_server *s, struct evhttp_request *req, pm_request *request, const pm_reply_format *format) {
-  pm_job *job = pm_job_create();
-  job->request = request;
-  pm_exchange *x = create_exchange(s, req, job);
+  pm_exchange *x = create_exchange(s, req, request->n_choice);
   pm_board_state *state = pm_board_begin(&s->board);
   pm_reply_init(&x->reply, format, request, state->model);
   pm_board_end(&s->board);
-  x->reply.outcome = &job->outcome;
+  for (uint32_t i = 0; i < x->n_job; i++) {
+    x->jobs[i]->request = request;
+    x->reply.choices[i].outcome = &x->jobs[i]->outcome;
+  }
   x->ping_seconds = request->ping_seconds;
-  if (pm_mailbox_submit(&s->mail, job)) return;
+  if (pm_mailbox_submit(&s->mail, x->jobs, x->n_job)) return;
   s->refused++;
   detach_client(x);
   free_exchange(x);
@@ -189,24 +194,39 @@ static void send_whole(pm_exchange *x, json_t *whole) {
   pm_http_send_json(req, 200, whole);
 }
 
-static void finish_stream(pm_exchange *x) {
+// False if the client was taken for gone.
+static bool send_begin(pm_exchange *x, pm_choice *c, const pm_event *event) {
   const pm_reply_format *f = x->reply.format;
-  bool good = send_piece(x, f->end(&x->reply));
-  if (good && f->usage) good = send_piece(x, f->usage(&x->reply));
+  json_t *piece = c->begun || !f->begin ? NULL : f->begin(c, event);
+  c->begun |= piece != NULL;
+  return send_piece(x, piece);
+}
+
+static void end_choice(pm_exchange *x, pm_choice *c) {
+  pm_reply *r = &x->reply;
+  const pm_reply_format *f = r->format;
+  bool last = ++r->n_ended == x->n_job;
+  if (!r->request->stream) {
+    if (last) send_whole(x, f->whole(r));
+    return;
+  }
+  bool good = send_piece(x, f->end(c));
+  if (!good || !last) return;
+  if (f->usage) good = send_piece(x, f->usage(r));
   if (good && f->last) good = send_bytes(x, f->last, strlen(f->last));
   if (good) end_stream(x);
 }
 
 // A call comes whole, or its arguments in pieces.
-static void keep_calls(pm_reply *r, json_t *calls) {
+static void keep_calls(pm_choice *c, json_t *calls) {
   json_t *call;
   size_t i;
-  if (!r->tools) r->tools = json_array();
+  if (!c->tools) c->tools = json_array();
   json_array_foreach(calls, i, call) {
-    json_t *known = json_object_get(json_array_get(r->tools, (size_t)json_integer_value(json_object_get(call, "index"))), "function");
+    json_t *known = json_object_get(json_array_get(c->tools, (size_t)json_integer_value(json_object_get(call, "index"))), "function");
     if (!known) {
       json_object_del(call, "index");  // which only streams have
-      json_array_append(r->tools, call);
+      json_array_append(c->tools, call);
       continue;
     }
     const char *more = json_string_value(json_object_get(json_object_get(call, "function"), "arguments"));
@@ -214,47 +234,46 @@ static void keep_calls(pm_reply *r, json_t *calls) {
   }
 }
 
-static void keep(pm_reply *r, const pm_event *event) {
-  if (event->kind == PM_EVENT_TEXT) pm_text_append(&r->text, event->text, event->n);
-  if (event->kind == PM_EVENT_THINKING) pm_text_append(&r->thinking, event->text, event->n);
-  if (event->kind == PM_EVENT_TOOLS) keep_calls(r, event->json);
+static void keep(pm_choice *c, const pm_event *event) {
+  if (event->kind == PM_EVENT_TEXT) pm_text_append(&c->text, event->text, event->n);
+  if (event->kind == PM_EVENT_THINKING) pm_text_append(&c->thinking, event->text, event->n);
+  if (event->kind == PM_EVENT_TOOLS) keep_calls(c, event->json);
 }
 
-static void keep_token(pm_reply *r, json_t *token) {
+static void keep_token(pm_choice *c, json_t *token) {
+  const pm_request *r = c->reply->request;
   json_t *number = json_object_get(token, "id");
-  if (r->request->want_probs) {
-    if (!r->probs) r->probs = json_array();
-    json_array_append(r->probs, token);
+  if (r->want_probs) {
+    if (!c->probs) c->probs = json_array();
+    json_array_append(c->probs, token);
   }
-  if (!r->request->return_tokens) return;
-  if (!r->tokens) r->tokens = json_array();
-  json_array_append(r->tokens, number);
+  if (!r->return_tokens) return;
+  if (!c->tokens) c->tokens = json_array();
+  json_array_append(c->tokens, number);
 }
 
-static void on_generation(pm_exchange *x, const pm_event *event) {
-  pm_reply *r = &x->reply;
-  bool streamed = r->request->stream;
+static void on_generation(pm_exchange *x, const pm_job *job, const pm_event *event) {
+  pm_choice *c = &x->reply.choices[job->choice];
+  if (event->kind == PM_EVENT_FAILED) {
+    send_failure(x, event->json);
+    return;
+  }
+  if (event->kind == PM_EVENT_TOKEN) keep_token(c, event->json);
+  if (x->reply.request->stream && !send_begin(x, c, event)) return;
   switch (event->kind) {
-    case PM_EVENT_STARTED:
-      if (streamed) send_piece(x, r->format->begin(r));
-      return;
-    case PM_EVENT_TOKEN: keep_token(r, event->json); return;
     case PM_EVENT_PROMPT:
     case PM_EVENT_TEXT:
     case PM_EVENT_THINKING:
     case PM_EVENT_TOOLS:
-      if (streamed)
-        send_piece(x, r->format->piece(r, event));
+      if (x->reply.request->stream)
+        send_piece(x, x->reply.format->piece(c, event));
       else
-        keep(r, event);
+        keep(c, event);
       return;
-    case PM_EVENT_DONE:
-      if (streamed)
-        finish_stream(x);
-      else
-        send_whole(x, r->format->whole(r));
-      return;
-    case PM_EVENT_FAILED: send_failure(x, event->json); return;
+    case PM_EVENT_DONE: end_choice(x, c); return;
+    case PM_EVENT_STARTED:
+    case PM_EVENT_TOKEN:
+    case PM_EVENT_FAILED: return;
   }
 }
 
@@ -274,7 +293,7 @@ void pm_exchange_collect(pm_server *s) {
       if (x && job->call)
         on_call(x, event);
       else if (x)
-        on_generation(x, event);
+        on_generation(x, job, event);
       pm_event_free(event);
     }
     pm_job_release(job);

@@ -41,9 +41,10 @@ void pm_event_free(pm_event *event) {
   free(event);
 }
 
-pm_job *pm_job_create(void) {
+pm_job *pm_job_create(pm_job *leader) {
   pm_job *job = pm_resize(NULL, 1, sizeof *job);
-  *job = (pm_job){.references = 1};
+  *job = (pm_job){.references = 1, .leader = leader};
+  if (leader) atomic_fetch_add(&leader->references, 1);
   return job;
 }
 
@@ -51,37 +52,40 @@ void pm_job_release(pm_job *job) {
   if (atomic_fetch_sub(&job->references, 1) > 1) return;
   for (pm_event *e = job->first, *next; e; e = next) next = e->next, pm_event_free(e);
   free(job->argument);
-  pm_request_free(job->request);
+  if (job->leader)
+    pm_job_release(job->leader);
+  else
+    pm_request_free(job->request);
   free(job);
 }
 
 // ---- the HTTP thread's side --------------------------------------------------------------------------------------------------------
 
-bool pm_mailbox_submit(pm_mailbox *m, pm_job *job) {
+static void append_job(pm_mailbox *m, pm_job *job) {
+  job->id = ++m->n_job;
+  atomic_fetch_add(&job->references, 1);
+  if (m->in_last)
+    m->in_last->next_in = job;
+  else
+    m->in_first = job;
+  m->in_last = job;
+}
+
+bool pm_mailbox_submit(pm_mailbox *m, pm_job *const *jobs, uint32_t n) {
   pthread_mutex_lock(&m->lock);
-  bool generates = !job->call, room = !generates || m->n_open < m->most_open;
+  uint32_t n_generation = jobs[0]->call ? 0 : n;
+  bool room = m->n_open + n_generation <= m->most_open;
   if (room) {
-    m->n_open += generates;
-    job->id = ++m->n_job;
-    atomic_fetch_add(&job->references, 1);
-    if (m->in_last)
-      m->in_last->next_in = job;
-    else
-      m->in_first = job;
-    m->in_last = job;
+    m->n_open += n_generation;
+    for (uint32_t i = 0; i < n; i++) append_job(m, jobs[i]);
     pthread_cond_signal(&m->work);
   }
   pthread_mutex_unlock(&m->lock);
   return room;
 }
 
-// The signal is for an engine that sleeps with cancelled jobs in its queue.
-void pm_mailbox_cancel(pm_mailbox *m, pm_job *job) {
-  atomic_store(&job->cancelled, true);
-  pthread_mutex_lock(&m->lock);
-  pthread_cond_signal(&m->work);
-  pthread_mutex_unlock(&m->lock);
-}
+// The engine does not sleep while it has jobs, and looks at all of them between two steps.
+void pm_job_cancel(pm_job *job) { atomic_store(&job->cancelled, true); }
 
 void pm_mailbox_stop(pm_mailbox *m) {
   pthread_mutex_lock(&m->lock);
@@ -149,6 +153,13 @@ void pm_mailbox_set_limit(pm_mailbox *m, uint32_t most_open) {
   pthread_mutex_lock(&m->lock);
   m->most_open = most_open;
   pthread_mutex_unlock(&m->lock);
+}
+
+uint32_t pm_mailbox_limit(pm_mailbox *m) {
+  pthread_mutex_lock(&m->lock);
+  uint32_t limit = m->most_open;
+  pthread_mutex_unlock(&m->lock);
+  return limit;
 }
 
 void pm_job_post(pm_mailbox *m, pm_job *job, pm_event_kind kind, json_t *json, const char *text, size_t n) {

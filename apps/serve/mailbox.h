@@ -57,8 +57,11 @@ typedef struct pm_job {
   // Runs between two steps and returns the JSON of PM_EVENT_DONE, or NULL after pm_job_fail; NULL for a generation, which has slots.
   json_t *(*call)(struct pm_worker *worker, struct pm_job *job, void *argument);
   void *argument;              // of `call`; freed by free()
-  struct pm_request *request;  // of a generation; owned
+  struct pm_request *request;  // of a generation; owned by the leader
+  struct pm_job *leader;       // of a request's further choices: the job of its first one, with a reference; NULL for that itself
+  uint32_t choice;             // which one it is
   pm_outcome outcome;
+  bool prompt_read;        // the engine's: all of the prompt is processed
   void *owner;             // the HTTP thread's
   pm_event *first, *last;  // not yet collected
   struct pm_job *next_in, *next_ready;
@@ -84,15 +87,15 @@ void pm_mailbox_finish(pm_mailbox *m);
 
 // ---- the HTTP thread's side ----
 
-pm_job *pm_job_create(void);  // one reference
+pm_job *pm_job_create(pm_job *leader);  // one reference; the leader may be NULL
 void pm_job_release(pm_job *job);
-// Hands a job to the engine, which takes a reference of its own. False if it is a generation and there are too many.
-bool pm_mailbox_submit(pm_mailbox *m, pm_job *job);
-void pm_mailbox_cancel(pm_mailbox *m, pm_job *job);
+// Hands jobs to the engine, which takes references of its own. False, and none is handed over, if they generate and are too many.
+bool pm_mailbox_submit(pm_mailbox *m, pm_job *const *jobs, uint32_t n);
+void pm_job_cancel(pm_job *job);
 void pm_mailbox_stop(pm_mailbox *m);
 bool pm_mailbox_left(pm_mailbox *m);  // whether the engine has ended by itself
 // The next job that something happened to and its events, oldest first; NULL if there is none. The caller frees the events, and releases
-// the job.
+// the job. After wake_in was read empty, to be called until there is none: what is posted later writes to it again.
 pm_job *pm_mailbox_collect(pm_mailbox *m, pm_event **events);
 
 // ---- the engine's side ----
@@ -102,6 +105,7 @@ pm_job *pm_mailbox_take(pm_mailbox *m, bool wait);
 bool pm_mailbox_stopping(pm_mailbox *m);
 void pm_mailbox_leave(pm_mailbox *m);  // the engine ends by itself
 void pm_mailbox_set_limit(pm_mailbox *m, uint32_t most_open);
+uint32_t pm_mailbox_limit(pm_mailbox *m);  // for either side
 
 // Posts an event; `json` is taken. DONE and FAILED end the job.
 void pm_job_post(pm_mailbox *m, pm_job *job, pm_event_kind kind, json_t *json, const char *text, size_t n);

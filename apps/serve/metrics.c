@@ -46,18 +46,12 @@ static void write_requests(FILE *f, const pm_server *s, const pm_board_state *st
   metric(f, "requests_refused_total", "counter", "Requests for which the queue had no room.", (double)s->refused);
 }
 
-static void write_memory(FILE *f, const pumice_model_info *info) {
-  const struct {
-    const char *name;
-    uint64_t bytes;
-  } rows[] = {{"weights", info->bytes_weights},
-              {"weights_mapped", info->bytes_weights_mapped},
-              {"cache", info->bytes_kv},
-              {"scratch", info->bytes_scratch},
-              {"staging", info->bytes_staging}};
-  fprintf(f, "# HELP pumice_memory_bytes Memory of the model, by purpose.\n# TYPE pumice_memory_bytes gauge\n");
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    fprintf(f, "pumice_memory_bytes{purpose=\"%s\"} %llu\n", rows[i].name, (unsigned long long)rows[i].bytes);
+static void write_memory(FILE *f, const pm_board_state *state) {
+  fprintf(f,
+          "# HELP pumice_memory_bytes Memory of the model, by purpose; slots and homes are the experts' in the device and outside.\n"
+          "# TYPE pumice_memory_bytes gauge\n");
+  for (uint32_t i = 0; i < state->n_memory; i++)
+    fprintf(f, "pumice_memory_bytes{purpose=\"%s\"} %llu\n", state->memory[i].purpose, (unsigned long long)state->memory[i].bytes);
 }
 
 static void write_experts(FILE *f, const pumice_expert_stats *e) {
@@ -100,7 +94,7 @@ void pm_route_metrics(pm_server *s, struct evhttp_request *req) {
   metric(f, "ready", "gauge", "1 while a model can answer.", state.phase == PM_PHASE_READY);
   write_requests(f, s, &state);
   metric(f, "resident_bytes", "gauge", "Memory of this process.", resident_bytes());
-  if (state.phase == PM_PHASE_READY) write_memory(f, &state.info);
+  if (state.phase == PM_PHASE_READY) write_memory(f, &state);
   if (state.experts.tiered) write_experts(f, &state.experts);
   write_energy(f, s->energy);
   fclose(f);

@@ -20,14 +20,22 @@ void pm_reply_init(pm_reply *r, const pm_reply_format *format, const pm_request 
   *r = (pm_reply){.format = format, .request = request, .created = (int64_t)time(NULL), .began = pm_seconds()};
   pm_reply_id(r->id, format->dialect == PM_DIALECT_CHAT ? "chatcmpl-" : "cmpl-");
   snprintf(r->model, sizeof r->model, "%s", *model || !request->model ? model : request->model);
-  pm_text_clear(&r->text);
-  pm_text_clear(&r->thinking);
+  r->choices = pm_resize(NULL, request->n_choice, sizeof *r->choices);
+  for (uint32_t i = 0; i < request->n_choice; i++) {
+    r->choices[i] = (pm_choice){.reply = r, .index = i};
+    pm_text_clear(&r->choices[i].text);
+    pm_text_clear(&r->choices[i].thinking);
+  }
 }
 
 void pm_reply_finish(pm_reply *r) {
-  pm_text_free(&r->text);
-  pm_text_free(&r->thinking);
-  json_decref(r->probs);
-  json_decref(r->tokens);
-  json_decref(r->tools);
+  for (uint32_t i = 0; i < r->request->n_choice; i++) {
+    pm_choice *c = &r->choices[i];
+    pm_text_free(&c->text);
+    pm_text_free(&c->thinking);
+    json_decref(c->probs);
+    json_decref(c->tokens);
+    json_decref(c->tools);
+  }
+  free(r->choices);
 }

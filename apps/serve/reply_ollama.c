@@ -36,33 +36,28 @@ static json_t *tool_calls(json_t *calls) {
   return out;
 }
 
-static void add_parts(pm_reply *r, json_t *to, const char *key, json_t *text, json_t *thinking, json_t *calls) {
-  (void)r;
+static void add_parts(json_t *to, const char *key, json_t *text, json_t *thinking, json_t *calls) {
   json_object_set_new(to, key, text);
   if (thinking) json_object_set_new(to, "thinking", thinking);
   if (calls) json_object_set_new(to, "tool_calls", tool_calls(calls));
 }
 
 // The text stands in message.content of a chat, and in response of a generation.
-static json_t *with_answer(pm_reply *r, json_t *text, json_t *thinking, json_t *calls) {
+static json_t *with_answer(const pm_reply *r, json_t *text, json_t *thinking, json_t *calls) {
   json_t *o = object(r);
   if (r->request->dialect == PM_DIALECT_OLLAMA_CHAT) {
     json_t *message = json_pack("{s:s}", "role", "assistant");
-    add_parts(r, message, "content", text, thinking, calls);
+    add_parts(message, "content", text, thinking, calls);
     json_object_set_new(o, "message", message);
   } else {
-    add_parts(r, o, "response", text, thinking, calls);
+    add_parts(o, "response", text, thinking, calls);
   }
   json_object_set_new(o, "done", json_false());
   return o;
 }
 
-static json_t *begin(pm_reply *r) {
-  (void)r;
-  return NULL;
-}
-
-static json_t *piece(pm_reply *r, const pm_event *event) {
+static json_t *piece(pm_choice *c, const pm_event *event) {
+  const pm_reply *r = c->reply;
   switch (event->kind) {
     case PM_EVENT_TEXT: return with_answer(r, pm_json_lossy(event->text, event->n), NULL, NULL);
     case PM_EVENT_THINKING: return with_answer(r, json_string(""), pm_json_lossy(event->text, event->n), NULL);
@@ -73,8 +68,8 @@ static json_t *piece(pm_reply *r, const pm_event *event) {
 
 static json_t *nanoseconds(double seconds) { return json_integer((json_int_t)(seconds * 1e9)); }
 
-static void add_end(pm_reply *r, json_t *o) {
-  const pm_outcome *out = r->outcome;
+static void add_end(const pm_reply *r, json_t *o) {
+  const pm_outcome *out = r->choices->outcome;
   json_object_set_new(o, "done", json_true());
   json_object_set_new(o, "done_reason", json_string(out->stop == PUMICE_STOP_LENGTH ? "length" : "stop"));
   json_object_set_new(o, "total_duration", nanoseconds(pm_seconds() - r->began));
@@ -85,15 +80,16 @@ static void add_end(pm_reply *r, json_t *o) {
   json_object_set_new(o, "eval_duration", nanoseconds(out->answer_seconds));
 }
 
-static json_t *end(pm_reply *r) {
-  json_t *o = with_answer(r, json_string(""), NULL, NULL);
-  add_end(r, o);
+static json_t *end(pm_choice *c) {
+  json_t *o = with_answer(c->reply, json_string(""), NULL, NULL);
+  add_end(c->reply, o);
   return o;
 }
 
 static json_t *whole(pm_reply *r) {
-  json_t *thinking = r->thinking.n ? pm_json_lossy(r->thinking.data, r->thinking.n) : NULL;
-  json_t *o = with_answer(r, pm_json_lossy(r->text.data, r->text.n), thinking, r->tools);
+  const pm_choice *c = r->choices;
+  json_t *thinking = c->thinking.n ? pm_json_lossy(c->thinking.data, c->thinking.n) : NULL;
+  json_t *o = with_answer(r, pm_json_lossy(c->text.data, c->text.n), thinking, c->tools);
   add_end(r, o);
   return o;
 }
@@ -104,9 +100,7 @@ static json_t *error_words(json_t *error) {
   return words;
 }
 
-#define LINES                                                                                                              \
-  .type = "application/x-ndjson", .before = "", .after = "\n", .begin = begin, .piece = piece, .end = end, .whole = whole, \
-  .error = error_words
+#define LINES .type = "application/x-ndjson", .before = "", .after = "\n", .piece = piece, .end = end, .whole = whole, .error = error_words
 
 const pm_reply_format pm_reply_ollama_chat = {.dialect = PM_DIALECT_OLLAMA_CHAT, LINES};
 const pm_reply_format pm_reply_ollama_generate = {.dialect = PM_DIALECT_OLLAMA_GENERATE, LINES};

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forced_call.h"
+#include "schema_call.h"
 #include "text_buffer.h"
 
 enum { CONVERSATIONS = PM_DIALECT_CHAT | PM_DIALECT_OLLAMA_CHAT, OLLAMA = PM_DIALECT_OLLAMA_CHAT | PM_DIALECT_OLLAMA_GENERATE };
@@ -15,6 +15,7 @@ static void set_defaults(pm_request *r, const pumice_sampling *d) {
   r->max_tokens = r->seed = r->thinking_budget = r->slot = -1;
   r->think = -1;
   r->ping_seconds = 30;
+  r->n_choice = 1;
   r->temperature = d->greedy ? 0 : d->temperature;
   r->top_k = d->top_k == UINT32_MAX ? 0 : d->top_k;
   r->top_p = d->top_p;
@@ -36,8 +37,8 @@ static bool check_together(const pm_request *r, char why[256]) {
     snprintf(why, 256, "a grammar and a JSON schema cannot both be given");
     return false;
   }
-  if (r->tools && (r->grammar || r->schema)) {
-    snprintf(why, 256, "tools cannot be combined with a grammar or a response_format");
+  if (r->tools && r->grammar) {
+    snprintf(why, 256, "tools cannot be combined with a grammar");
     return false;
   }
   if (r->n_probs && !r->want_probs && r->dialect == PM_DIALECT_CHAT) {
@@ -47,12 +48,15 @@ static bool check_together(const pm_request *r, char why[256]) {
   return true;
 }
 
-// A call that the client insists on is an answer by a schema.
-static bool force_call(pm_request *r, char why[256]) {
-  if (!r->tool_choice || strcmp(r->tool_choice, "required")) return true;
-  r->schema = pm_forced_call_schema(r->tools, r->tool_name);
-  r->must_call = r->schema != NULL;
-  if (r->must_call) return true;
+// A call that the client insists on is an answer by a schema; and where it wants answers by one, calls are another of its forms.
+static bool bring_calls_to_schema(pm_request *r, char why[256]) {
+  r->must_call = r->tool_choice && !strcmp(r->tool_choice, "required");
+  r->schema_calls = r->must_call || (r->tools && r->schema);
+  if (!r->schema_calls) return true;
+  char *schema = pm_call_schema(r->tools, r->tool_name, r->must_call ? NULL : r->schema);
+  free(r->schema);
+  r->schema = schema;
+  if (schema) return true;
   snprintf(why, 256, "the field 'tool_choice' asks for a call of %.80s, which is not among 'tools'",
            r->tool_name ? r->tool_name : "a tool");
   return false;
@@ -71,7 +75,7 @@ static bool read_body(pm_request *r, char why[256]) {
   }
   if (json_is_object(options) && !pm_request_read_fields(r, options, why)) return false;
   return pm_request_read_fields(r, r->body, why) && need_prompt(r, why) && pm_request_check_messages(r, why) && check_together(r, why) &&
-         force_call(r, why);
+         bring_calls_to_schema(r, why);
 }
 
 pm_request *pm_request_create(json_t *body, pm_dialect dialect, const pumice_sampling *defaults, char why[256]) {
@@ -90,7 +94,7 @@ void pm_request_free(pm_request *r) {
   free(r);
 }
 
-pumice_sampling pm_request_sampling(const pm_request *r) {
+pumice_sampling pm_request_sampling(const pm_request *r, uint32_t choice) {
   return (pumice_sampling){.size = sizeof(pumice_sampling),
                            .greedy = r->temperature == 0 || r->top_k == 1,
                            .temperature = r->temperature,
@@ -101,5 +105,5 @@ pumice_sampling pm_request_sampling(const pm_request *r) {
                            .presence_penalty = r->presence_penalty,
                            .frequency_penalty = r->frequency_penalty,
                            .penalty_last_n = r->penalty_last_n < 0 ? UINT32_MAX : (uint32_t)r->penalty_last_n,
-                           .seed = r->seed < 0 ? 0 : (uint64_t)r->seed + 1};  // the library takes 0 for a new one
+                           .seed = r->seed < 0 ? 0 : (uint64_t)r->seed + 1 + choice};  // the library takes 0 for a new one
 }

@@ -21,7 +21,7 @@ typedef enum pm_dialect {
 // Where thinking goes in an OpenAI answer.
 typedef enum pm_thinking_format { PM_THINKING_APART, PM_THINKING_INLINE, PM_THINKING_BOTH } pm_thinking_format;
 
-enum { PM_MAX_STOP = 32, PM_MAX_BIAS = 1024, PM_MAX_PROBS = 20 };
+enum { PM_MAX_STOP = 32, PM_MAX_BIAS = 1024, PM_MAX_PROBS = 20, PM_MAX_CHOICE = 32 };
 
 typedef struct pm_request {
   json_t *body;  // owned; other JSON and texts here are parts of it unless said otherwise
@@ -34,7 +34,8 @@ typedef struct pm_request {
   json_t *template_values;   // chat_template_kwargs
   const char *tool_choice;   // NULL = "auto"
   const char *tool_name;     // the one that must be called; NULL = any
-  bool must_call;            // the answer is a call, and `schema` that of one
+  bool must_call;            // the answer is a call
+  bool schema_calls;         // `schema` is that of a call, or of a call and of what else the answer may be
   bool one_call;             // at most
   const char *effort;        // reasoning_effort
   json_t *prompt;            // a text, or an array of token numbers
@@ -61,6 +62,7 @@ typedef struct pm_request {
 
   // How it is served.
   bool timings_per_token, return_progress, cache_prompt;
+  uint32_t n_choice;      // answers
   int64_t slot;           // -1 = any
   uint32_t ping_seconds;  // of silence until a comment is sent
 } pm_request;
@@ -69,7 +71,7 @@ typedef struct pm_request {
 pm_request *pm_request_create(json_t *body, pm_dialect dialect, const pumice_sampling *defaults, char why[256]);
 void pm_request_free(pm_request *request);
 
-pumice_sampling pm_request_sampling(const pm_request *request);
+pumice_sampling pm_request_sampling(const pm_request *request, uint32_t choice);
 
 // ---- between the files of this part ----
 

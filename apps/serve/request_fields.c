@@ -280,9 +280,9 @@ static const field fields[] = {
     {"return_tokens", LLAMA, FLAG, AT(return_tokens)},
     {"cache_prompt", LLAMA, FLAG, AT(cache_prompt)},
     {"id_slot", LLAMA, INTEGER, AT(slot), -1, 1e6},
+    {"n", OPENAI, COUNT, AT(n_choice), 1, PM_MAX_CHOICE},
     {"sse_ping_interval", LLAMA, COUNT, AT(ping_seconds), 1, 3600},
     // What we do not do, unless the value asks for nothing.
-    {"n", OPENAI, ONLY, .min = 1},
     {"best_of", PM_DIALECT_TEXT, ONLY, .min = 1},
     {"typical_p", ALL, ONLY, .min = 1},
     {"dynatemp_range", ALL, ONLY, .min = 0},

@@ -1,5 +1,6 @@
 #include "routes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "page.h"
@@ -17,12 +18,17 @@ static void generate(pm_server *s, struct evhttp_request *req, const pm_reply_fo
     pm_http_send_json(req, 400, format->error(pm_json_error(400, why)));
     return;
   }
-  if (pm_models_ready(s, request->model, why)) {
+  uint32_t most = pm_mailbox_limit(&s->mail);
+  int code = request->n_choice > most ? 400 : pm_models_ready(s, request->model, why) ? 200 : 503;
+  if (code == 200) {
     pm_exchange_generate(s, req, request, format);
     return;
   }
+  if (code == 400)
+    snprintf(why, sizeof why, "the field 'n' asks for %u answers; the server has room for %u (its options --parallel and --queue)",
+             request->n_choice, most);
   pm_request_free(request);
-  pm_http_send_json(req, 503, format->error(pm_json_error(503, why)));
+  pm_http_send_json(req, code, format->error(pm_json_error(code, why)));
 }
 
 static void chat(pm_server *s, struct evhttp_request *req) { generate(s, req, &pm_reply_chat); }

@@ -8,11 +8,11 @@
 
 // A job that nobody waits for: /health tells how it goes.
 static void order(pm_server *s, json_t *(*call)(pm_worker *, pm_job *, void *), void *argument) {
-  pm_job *job = pm_job_create();
+  pm_job *job = pm_job_create(NULL);
   job->call = call;
   job->argument = argument;
   atomic_store(&s->mail.hurry, true);
-  pm_mailbox_submit(&s->mail, job);
+  pm_mailbox_submit(&s->mail, &job, 1);
   pm_job_release(job);
 }
 

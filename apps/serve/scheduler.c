@@ -85,6 +85,9 @@ static bool place(pm_worker *w, pm_job *job) {
   return true;
 }
 
+// The first choice of a request reads the prompt, the others take it from that one's slot.
+static bool waits_for_leader(const pm_job *job) { return job->leader && !job->leader->prompt_read && !job->leader->ended; }
+
 void pm_worker_assign(pm_worker *w) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < w->n_waiting; i++) {
@@ -93,7 +96,7 @@ void pm_worker_assign(pm_worker *w) {
       w->totals.cancelled++;
       pm_job_fail(w->mail, job, 500, "the client has left");
       pm_job_release(job);
-    } else if (!any_free(w) || !place(w, job)) {
+    } else if (!any_free(w) || waits_for_leader(job) || !place(w, job)) {
       w->waiting[kept++] = job;
     }
   }

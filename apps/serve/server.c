@@ -68,6 +68,14 @@ static bool matches(const char *pattern, const char *path) {
   return pattern[n - 1] == '*' ? !strncmp(pattern, path, n - 1) : !strcmp(pattern, path);
 }
 
+static void refuse_method(struct evhttp_request *req, const char *path, uint32_t allowed) {
+  char list[64];
+  snprintf(list, sizeof list, "%s%s%sOPTIONS", allowed & EVHTTP_REQ_GET ? "GET, HEAD, " : "", allowed & EVHTTP_REQ_POST ? "POST, " : "",
+           allowed & EVHTTP_REQ_DELETE ? "DELETE, " : "");
+  evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", list);
+  pm_http_send_error(req, 405, "%.200s takes other methods: %s", path, list);
+}
+
 static void dispatch(struct evhttp_request *req, void *user) {
   pm_server *s = user;
   const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
@@ -82,10 +90,10 @@ static void dispatch(struct evhttp_request *req, void *user) {
     answer_preflight(req);
     return;
   }
-  bool known = false;
+  uint32_t allowed = 0;
   for (const pm_route *r = pm_routes; r->path; r++) {
     if (!matches(r->path, path)) continue;
-    known = true;
+    allowed |= r->methods;
     if (!(r->methods & as)) continue;
     if (r->open || has_key(s, req))
       r->run(s, req);
@@ -93,8 +101,8 @@ static void dispatch(struct evhttp_request *req, void *user) {
       pm_http_send_error(req, 401, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'");
     return;
   }
-  if (known)
-    pm_http_send_error(req, 405, "%.200s does not take this method", path);
+  if (allowed)
+    refuse_method(req, path, allowed);
   else
     pm_http_send_error(req, 404, "there is nothing at %.200s", path);
 }
@@ -162,7 +170,8 @@ bool pm_server_init(pm_server *s, const pm_server_desc *desc) {
   if (pumice_energy_open(NULL, &s->energy) != PUMICE_OK) s->energy = NULL;
   s->base = event_base_new();
   s->http = evhttp_new(s->base);
-  evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
+  evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                          EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
   evhttp_set_max_headers_size(s->http, MAX_HEADERS);
   evhttp_set_max_body_size(s->http, (ev_ssize_t)desc->max_body);
   evhttp_set_timeout(s->http, PM_IDLE_SECONDS);

@@ -59,16 +59,17 @@ bool pm_http_origin_allowed(const char *allowed, const char *origin, const char 
 
 // ---- answering by the engine ----
 
-// A request whose client is still there and waits for a job.
+// A request whose client is still there and waits for jobs.
 typedef struct pm_exchange {
   pm_server *server;
   struct evhttp_request *req;
-  pm_job *job;
   pm_reply reply;  // of a generation
   bool streaming;  // the head of the answer was sent
   double sent;     // when something was last sent, seconds
   uint32_t ping_seconds;
   struct pm_exchange *previous, *next;
+  uint32_t n_job;  // one for each choice of a generation
+  pm_job *jobs[];
 } pm_exchange;
 
 // Runs a function on the engine's thread and answers with its JSON; `argument` is freed by free().

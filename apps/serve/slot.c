@@ -18,7 +18,7 @@ bool pm_slot_init(pm_slot *s, uint32_t index, pumice_model *model, uint32_t n_ct
 static void release(pm_slot *s) {
   pumice_answer_end(s->answer);
   pumice_tool_stream_end(s->tools);
-  pm_forced_call_finish(&s->forced);
+  pm_schema_call_finish(&s->call);
   free(s->prompt.tokens);
   pm_job_release(s->job);
   s->answer = NULL;
@@ -76,9 +76,12 @@ static bool on_call(void *user, uint32_t index, const char *id, const char *name
   return true;
 }
 
-static void push_forced(pm_slot *s, const char *text, size_t bytes, bool end, bool whole) {
-  json_t *calls = pm_forced_call_push(&s->forced, text, bytes, end, whole);
+static void push_call(pm_slot *s, const char *text, size_t bytes, bool end, bool whole) {
+  json_t *calls = pm_schema_call_push(&s->call, text, bytes, end, whole);
   if (calls) pm_job_post(s->mail, s->job, PM_EVENT_TOOLS, calls, NULL, 0);
+  if (!s->call.is_text || !s->call.held.n) return;
+  on_plain_text(s, s->call.held.data, s->call.held.n);
+  pm_text_clear(&s->call.held);
 }
 
 static bool on_text(void *user, pumice_event kind, const char *text, size_t bytes) {
@@ -87,8 +90,8 @@ static bool on_text(void *user, pumice_event kind, const char *text, size_t byte
   if (!bytes) return true;
   if (s->thinking)
     pm_job_post(s->mail, s->job, PM_EVENT_THINKING, NULL, text, bytes);
-  else if (s->job->request->must_call)
-    push_forced(s, text, bytes, false, false);
+  else if (s->job->request->schema_calls)
+    push_call(s, text, bytes, false, false);
   else if (s->tools)
     return pumice_tool_stream_push(s->tools, text, bytes, false) == PUMICE_OK;
   else
@@ -97,9 +100,9 @@ static bool on_text(void *user, pumice_event kind, const char *text, size_t byte
 }
 
 static void end_job(pm_slot *s, pumice_stop stop) {
-  if (s->job->request->must_call) {
-    s->job->outcome.calls_tools = s->forced.begun && stop == PUMICE_STOP_END;
-    push_forced(s, "", 0, true, stop == PUMICE_STOP_END);
+  if (s->job->request->schema_calls) {
+    s->job->outcome.calls_tools = s->call.begun && stop == PUMICE_STOP_END;
+    push_call(s, "", 0, true, stop == PUMICE_STOP_END);
   }
   if (s->tools && pumice_tool_stream_push(s->tools, "", 0, true) != PUMICE_OK) {
     pm_slot_abandon(s, 500, pumice_error());
@@ -143,7 +146,7 @@ static size_t copy_bias(const pm_slot *s, pumice_bias bias[PM_MAX_BIAS + 1]) {
 
 static pumice_status begin_answer(pm_slot *s) {
   const pm_request *r = s->job->request;
-  pumice_sampling sampling = pm_request_sampling(r);
+  pumice_sampling sampling = pm_request_sampling(r, s->job->choice);
   pumice_bias bias[PM_MAX_BIAS + 1];
   size_t n_bias = copy_bias(s, bias);
   pumice_answer_options options = {.size = sizeof options,
@@ -154,7 +157,7 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .bias = bias,
                                    .n_bias = n_bias,
                                    .ignore_end = r->ignore_end,
-                                   .special = r->tools && !r->must_call,
+                                   .special = r->tools && !r->schema_calls,
                                    .n_probs = r->n_probs,
                                    .grammar = r->grammar,
                                    .json_schema = r->schema,
@@ -162,7 +165,7 @@ static pumice_status begin_answer(pm_slot *s) {
                                    .probs = r->want_probs || r->return_tokens ? on_probs : NULL,
                                    .user = s};
   s->n_earlier = s->job->outcome.n_answer;
-  if (r->tools && !r->must_call && !s->tools) {
+  if (r->tools && !r->schema_calls && !s->tools) {
     pumice_status status = pumice_tool_stream_begin(s->model, on_plain_text, on_call, s, &s->tools);
     if (status != PUMICE_OK) return status;
   }
@@ -185,6 +188,7 @@ void pm_slot_begin(pm_slot *s, pm_job *job, const pm_prompt *prompt) {
   s->last_prompt = prompt->n;
   s->began = pm_seconds();
   s->n_thinking = 0;
+  s->call.may_be_text = !job->request->must_call;
   s->thinking = prompt->thinks;
   s->budget_spent = job->request->thinking_budget == 0 && !prompt->thinks;
   job->outcome = (pm_outcome){.n_prompt = prompt->n, .n_cached = common, .slot = s->index, .prompt_thinks = prompt->thinks};
@@ -264,6 +268,7 @@ void pm_slot_advance(pm_slot *s) {
   }
   if (r->return_progress && held <= o->n_prompt) pm_job_post(s->mail, s->job, PM_EVENT_PROMPT, progress(s), NULL, 0);
   if (held < s->prompt.n) return;
+  s->job->prompt_read = true;
   if (!o->n_answer) {
     s->answer_began = pm_seconds();
     o->prompt_seconds = s->answer_began - s->began;

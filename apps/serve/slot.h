@@ -2,10 +2,10 @@
 #ifndef PM_SLOT_H
 #define PM_SLOT_H
 
-#include "forced_call.h"
 #include "mailbox.h"
 #include "prompt.h"
 #include "pumice.h"
+#include "schema_call.h"
 
 typedef struct pm_slot {
   uint32_t index;
@@ -26,7 +26,7 @@ typedef struct pm_slot {
   uint64_t n_thinking;  // tokens of thinking so far
   bool thinking, budget_spent;
   pumice_tool_stream *tools;  // tells calls from text, where the client gave tools; else NULL
-  pm_forced_call forced;      // where it insists on a call
+  pm_schema_call call;        // where calls are made by a schema
 } pm_slot;
 
 bool pm_slot_init(pm_slot *s, uint32_t index, pumice_model *model, uint32_t n_ctx, pm_mailbox *mail);  // false: see pumice_error

@@ -8,7 +8,7 @@
 
 #include "pumice.h"
 
-enum { PM_MAX_SLOT = 32 };
+enum { PM_MAX_SLOT = 32, PM_MAX_PURPOSE = 8 };
 
 typedef enum pm_phase { PM_PHASE_EMPTY, PM_PHASE_LOADING, PM_PHASE_READY, PM_PHASE_FAILED, PM_PHASE_LOST } pm_phase;
 
@@ -28,6 +28,11 @@ typedef struct pm_totals {  // since the program began
   uint64_t finished, failed, cancelled;      // requests
 } pm_totals;
 
+typedef struct pm_memory_view {
+  char purpose[16];  // "weights", "cache", ...: as pumice_model_memory names them
+  uint64_t bytes;
+} pm_memory_view;
+
 typedef struct pm_board_state {
   pm_phase phase;
   float progress;   // of loading
@@ -35,6 +40,8 @@ typedef struct pm_board_state {
   char path[1024];
   char message[512];  // why it failed or was lost
   pumice_model_info info;
+  pm_memory_view memory[PM_MAX_PURPOSE];
+  uint32_t n_memory;
   uint32_t n_slot, n_waiting;
   pm_slot_view slots[PM_MAX_SLOT];
   pm_totals totals;

@@ -69,6 +69,15 @@ void pm_worker_unload(pm_worker *w, const char *why) {
   pm_worker_publish(w);
 }
 
+static void note_memory(void *user, const char *purpose, uint64_t planned, uint64_t actual) {
+  (void)planned;
+  pm_board_state *state = user;
+  if (state->n_memory == PM_MAX_PURPOSE) return;
+  pm_memory_view *view = &state->memory[state->n_memory++];
+  snprintf(view->purpose, sizeof view->purpose, "%s", purpose);
+  view->bytes = actual;
+}
+
 static bool open_slots(pm_worker *w) {
   w->info = (pumice_model_info)PUMICE_INIT(pumice_model_info);
   pumice_model_get_info(w->model, &w->info);
@@ -103,6 +112,8 @@ void pm_worker_load(pm_worker *w, const pm_model_entry *entry) {
   state->phase = PM_PHASE_READY;
   state->message[0] = 0;
   state->info = w->info;
+  state->n_memory = 0;
+  pumice_model_memory(w->model, note_memory, state);
   state->loaded_at = (double)now.tv_sec;
   pm_board_end(w->board);
   pm_worker_publish(w);

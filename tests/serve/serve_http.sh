@@ -16,7 +16,7 @@ lists() { good /v1/models && [ "$(value object)" = list ] && [ "$(value data.0.i
 props() { good /props && [ "$(value total_slots)" = 2 ] && [ "$(value default_generation_settings.n_ctx)" = 2048 ] && has model_path chat_format; }
 slots() { good /slots && [ "$(value count)" = 2 ] && [ "$(value 0.is_processing)" = false ] && good "/slots?fail_on_no_slot=1"; }
 metrics() { # each with its help and type
-  good /metrics && grep -q '^pumice_ready 1$' out && awk '/^# HELP/ { help[$3] = 1 } /^# TYPE/ { type[$3] = 1 } /^[a-z]/ { sub(/{.*/, "", $1); if (!help[$1] || !type[$1]) bad = 1 } END { exit bad || NR < 30 }' out
+  good /metrics && grep -q '^pumice_ready 1$' out && grep -qE '^pumice_memory_bytes\{purpose="weights"\} [1-9]' out && grep -qx 'pumice_memory_bytes{purpose="slots"} 0' out && awk '/^# HELP/ { help[$3] = 1 } /^# TYPE/ { type[$3] = 1 } /^[a-z]/ { sub(/{.*/, "", $1); if (!help[$1] || !type[$1]) bad = 1 } END { exit bad || NR < 30 }' out
 }
 shows_page() { good / && grep -q '<title>Pumice</title>' out && grep -q '</html>' out; }
 
@@ -56,7 +56,8 @@ thinks_inside() { answered $chat "$(user "$sum" ',"reasoning_format":"none"')" &
 caps_thinking() { answered $chat "$(user "$sum" ',"reasoning_budget_tokens":5')" && [ "$(value choices.0.finish_reason)" = stop ] && [ "$(value choices.0.message.reasoning_content | wc -c)" -lt 20 ] && [ "$(value choices.0.message.content | wc -c)" -gt 10 ]; }
 never_thinks() { answered $chat "$(user "$sum" ',"reasoning_budget_tokens":0,"max_tokens":40')" && ! has choices.0.message.reasoning_content 2> /dev/null && [ "$(value choices.0.message.content | wc -c)" -gt 10 ]; }
 stops_at_length() { answered $chat "$(user "$sum" ',"max_tokens":4')" && [ "$(value choices.0.finish_reason)" = length ] && [ "$(value usage.completion_tokens)" = 4 ]; }
-stops_at_string() { answered $chat "$(user "$sum" ',"stop":["= 9","never"]')" && [ "$(value choices.0.finish_reason)" = stop ] && [ "$(value choices.0.message.content)" = "37 + 58 " ]; }
+stops_at_string() { answered $chat "$(user "$sum" ',"stop":["95","never"]')" && [ "$(value choices.0.finish_reason)" = stop ] && [ "$(value choices.0.message.content)" = "37 + 58 = " ]; }
+stops_in_thought() { answered $chat "$(user "$sum" ',"stop":"= 9"')" && [ "$(value choices.0.finish_reason)" = stop ] && [ -z "$(value choices.0.message.content)" ] && value choices.0.message.reasoning_content | tail -n 1 | grep -qx '3 + 5 + 1 '; }
 takes_parts() { answered $chat '{"messages":[{"role":"user","content":[{"type":"text","text":"'"$sum"'"}]}],"temperature":0,"user":"me","metadata":{},"unknown":[1],"max_tokens":null}' && [ "$(value choices.0.message.content)" = "37 + 58 = 95" ]; }
 repeats() { # a seed
   answered $chat '{"messages":[{"role":"user","content":"Tell me a tale."}],"seed":7,"max_tokens":12}' && value choices.0.message.content > one &&
@@ -91,6 +92,34 @@ shares() { # a prompt between slots
 }
 
 check "a chat" whole
+# Answers to one prompt, which is read once: each by its own seed, the first as if it were alone.
+several() {
+  tale=$(user "Tell me a tale." ',"temperature":1,"seed":5,"max_tokens":12') && answered $chat "$tale" && value choices.0.message.content > alone &&
+    answered $chat "${tale%?},\"n\":3}" && [ "$(value choices.count)" = 3 ] && value choices.0.message.content | cmp - alone && [ "$(value choices.2.index)" = 2 ] &&
+    value choices.1.message.content > second && ! cmp -s second alone && ! value choices.2.message.content | cmp -s - second && [ "$(value choices.2.finish_reason)" = length ] &&
+    [ "$(value usage.completion_tokens)" = 36 ] && holds "$(value usage.total_tokens) == 36 + $(value usage.prompt_tokens)" && [ "$(value timings.predicted_n)" = 36 ]
+}
+# The same in a stream: pieces of all choices, a role and a reason for each, usage and the end once.
+streams_several() {
+  answered $chat "${tale%?},\"n\":3,\"stream\":true,\"stream_options\":{\"include_usage\":true}}" && awk '
+    { match($0, /"index":[0-9]/); i = substr($0, RSTART + 8, 1) }
+    /"delta":{"role":"assistant","content":null}/ { role[i]++ }
+    /"delta":{"content":"/ { text[i]++; if (!role[i] || ended[i]) bad = 1 }
+    /"finish_reason":"length"/ { ended[i]++ }
+    /"choices":\[\]/ { if (!/"completion_tokens":36/ || ended[0] + ended[1] + ended[2] != 3) bad = 1; usage++ }
+    /^data: \[DONE\]$/ { done++ }
+    END { for (i = 0; i < 3; i++) if (role[i] != 1 || text[i] < 5 || ended[i] != 1) bad = 1; exit bad || usage != 1 || done != 1 }' out &&
+    sed -n 's/.*"index":1,"delta":{"content":"\([^"]*\)"}.*/\1/p' out | tr -d '\n' > joined && printf '%s' "$(cat second)" | cmp - joined
+}
+several_texts() { answered /v1/completions '{"prompt":"Once upon a time","n":2,"temperature":0,"max_tokens":4,"echo":true}' && [ "$(value choices.0.text)" = "$(value choices.1.text)" ] && value choices.1.text | grep -q '^Once upon a time.'; }
+role_with_token() { # where something is told of each
+  answered $chat "$(user "$sum" ',"stream":true,"logprobs":true,"max_tokens":3')" && head -n 1 out | grep -q '"role":"assistant".*"token":"<think>"' && answered $chat "$(user "$sum" ',"stream":true,"timings_per_token":true,"max_tokens":3')" && head -n 1 out | grep -q '"role":"assistant".*"predicted_n":'
+}
+
+check "several answers" several
+check "several answers in a stream" streams_several
+check "several completions" several_texts
+check "the role comes with the first token's figures" role_with_token
 check "an answer by a grammar" follows_grammar
 check "an answer by a JSON schema" follows_schema
 check "an answer in JSON" follows_json
@@ -102,6 +131,7 @@ check "a budget for thinking" caps_thinking
 check "no thinking at all" never_thinks
 check "max_tokens" stops_at_length
 check "stop strings" stops_at_string
+check "stop strings in thinking" stops_in_thought
 check "parts of text; unknown fields" takes_parts
 check "a seed" repeats
 check "logit_bias" bans
@@ -158,7 +188,7 @@ refused() { # CODE TYPE WORDS PATH BODY [CURL OPTIONS...]
 bad() { refused 400 invalid_request_error "$@"; }
 bad_values() {
   bad "not JSON" $chat '{"messages":' && bad "not JSON" $chat "$(printf '{"messages":"\377"}')" && bad "not a JSON object" $chat '[1]' && bad "'messages' is missing" $chat '{}' && bad "at least one message" $chat '{"messages":[]}' &&
-    bad "temperature" $chat "$(user x ',"temperature":"hot"')" && bad "top_p" $chat "$(user x ',"top_p":3')" && bad "'n' is supported only as 1" $chat "$(user x ',"n":2')" &&
+    bad "temperature" $chat "$(user x ',"temperature":"hot"')" && bad "top_p" $chat "$(user x ',"top_p":3')" && bad "'n' takes a whole number from 1 to 32" $chat "$(user x ',"n":0')" &&
     bad "messages[0].role" $chat '{"messages":[{"role":"king","content":"x"}]}' && bad "only text is supported" $chat '{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}' &&
     bad "stop" $chat "$(user x ',"stop":[1]')" && bad "logit_bias" $chat "$(user x ',"logit_bias":{"x":1}')" && bad "response_format" $chat "$(user x ',"response_format":{"type":"xml"}')" &&
     bad "grammar" $chat "$(user x ',"grammar":"root ::= \"","stream":true')" && bad "" $chat "$(user x ',"json_schema":{"type":"spoon"}')" &&
@@ -167,7 +197,7 @@ bad_values() {
 too_long() { body=$(awk 'BEGIN { for (i = 0; i < 3000; i++) printf "word " }') && refused 400 exceed_context_size_error "the context has room for 2048" $chat "$(user "$body")" && [ "$(value error.n_ctx)" = 2048 ] && holds "$(value error.n_prompt_tokens) > 2048"; }
 too_large() { head -c 2000000 /dev/zero | tr '\0' ' ' > large && code=$(curl -s -m 20 -o out -w '%{http_code}' --data-binary @large "$url$chat") || true; echo "$code"; [ "$code" = 413 ]; }
 long_header() { awk 'BEGIN { printf "X-Long: "; for (i = 0; i < 100000; i++) printf "x" }' > header && code=$(curl -s -m 20 -o out -w '%{http_code}' -H @header "$url/health") || true; echo "$code"; [ "$code" != 200 ]; }
-elsewhere() { get /nowhere && [ "$code" = 404 ] && [ "$(value error.type)" = not_found_error ] && get $chat && [ "$code" = 405 ] && refused 501 not_supported_error "" /v1/embeddings '{}'; }
+elsewhere() { get /nowhere && [ "$code" = 404 ] && [ "$(value error.type)" = not_found_error ] && get $chat -D headers && [ "$code" = 405 ] && grep -qi '^Allow: POST, OPTIONS' headers && get $chat -X PUT && [ "$code" = 405 ] && [ "$(value error.code)" = 405 ] && refused 501 not_supported_error "" /v1/embeddings '{}'; }
 origins() { # pages of this machine may call, others not
   get /health -H 'Origin: http://localhost:3000' -D headers && [ "$code" = 200 ] && grep -qi '^Access-Control-Allow-Origin: http://localhost:3000' headers &&
     get /health -H 'Origin: https://evil.example' && [ "$code" = 403 ] && get $chat -X OPTIONS -H 'Origin: http://127.0.0.1' -H 'Access-Control-Request-Headers: authorization' -D headers && [ "$code" = 204 ] &&

@@ -42,6 +42,11 @@ queues() {
   [ $((done_ones + busy)) = 12 ] && [ "$done_ones" -ge 8 ] && [ "$busy" -ge 1 ] && [ "$(cat head* | grep -c '^Retry-After: ')" = "$busy" ] && grep -q '"type":"unavailable_error"' reply*
 }
 
+refuses_crowds() { post $chat '{"messages":[{"role":"user","content":"x"}],"n":9}' && [ "$code" = 400 ] && value error.message | grep -q 'room for 8'; }
+takes_more_than_slots() { # five of four slots, with a prefix for all
+  answered $chat '{"messages":[{"role":"user","content":"What is 33 + 58?"}],"temperature":0,"max_tokens":60,"n":5}' && for i in 0 1 2 3 4; do value choices.$i.message.content | cmp - alone3 || return 1; done
+}
+
 becomes_idle() { # within two seconds
   for _ in $(seq 20); do
     idle > last && return 0
@@ -65,6 +70,8 @@ leaves_unstreamed() { # nothing is sent to such a client until the end
 
 check "four clients have the answers that each has alone" alone_and_together
 check "a queue, and what does not fit into it" queues
+check "more choices than the queue has room for" refuses_crowds
+check "more choices than slots" takes_more_than_slots
 check "a client that leaves in the middle of a stream" leaves
 check "a client that leaves while it waits" leaves_unstreamed
 

@@ -50,6 +50,18 @@ two_turns() {
     answered $chat '{"messages":['"$question,$call"',{"role":"tool","tool_call_id":"'"$id"'","content":"95"}],"tools":['"$add,$now,$mood"'],"temperature":0,"max_tokens":40}' &&
     value choices.0.finish_reason | grep -qx 'stop\|length' && value choices.0.message.content | grep -q . && holds "$(value usage.prompt_tokens_details.cached_tokens) >= $first - 1"
 }
+# An answer by a schema, or a call instead of it: what the model begins with decides, and here a bias for that.
+either() { printf '%s,"tool_choice":"auto","logit_bias":{"%s":%s},"response_format":{"type":"json_schema","json_schema":{"schema":{"$ref":"#/$defs/mark","$defs":{"mark":{"enum":["yes","no"]}}}}}}' "$(asks "${2:-}" 0 | sed 's/}$//')" "$brace" "$1"; }
+answers_or_calls() {
+  answered /tokenize '{"content":"{"}' && brace=$(value tokens.0) && answered $chat "$(either 50)" && called && grep -qx 'add\|say "now"\|mood' name &&
+    answered $chat "$(either -100)" && [ "$(value choices.0.finish_reason)" = stop ] && value choices.0.message.content | grep -qx '"yes"\|"no"' && ! has choices.0.message.tool_calls 2> /dev/null &&
+    answered $chat "$(either -100 ',"stream":true')" && sed -n 's/.*"delta":{"content":"\(.*\)"}}\].*/\1/p' out | tr -d '\n' | grep -qx '\\"yes\\"\|\\"no\\"'
+}
+# One whose first key is a call's is told from a call, too.
+names_first() {
+  answered $chat "$(asks ',"stream":true,"response_format":{"type":"json_object","schema":{"type":"object","properties":{"name":{"enum":["Tom"]},"sum":{"type":"integer","maximum":9}},"required":["name","sum"],"additionalProperties":false}}' 0)" &&
+    { grep -q '"content":"{.*Tom' out || grep -q '"tool_calls"' out; } && [ "$(grep -c '"finish_reason":"\(stop\|tool_calls\)"' out)" = 1 ]
+}
 none() { answered $chat "$(asks ',"tool_choice":"none"' 1000)" && [ "$(value choices.0.message.content)" = "37 + 58 = 95" ]; }
 refuses_choice() {
   for choice in '"tool_choice":"often"' '"tool_choice":{"type":"function"}' '"tool_choice":{"type":"function","function":{"name":"sub"}}' '"parallel_tool_calls":1'; do
@@ -68,6 +80,8 @@ check "a call that max_tokens cuts" is_cut
 check "a call after thinking that would be the end" thinks_first
 check "tools spelled out for a template without them" spells_out
 check "the turn after a call" two_turns
+check "a call, or an answer by a schema" answers_or_calls
+check "an answer by a schema that begins as a call does" names_first
 check "no call" none
 check "choices that do not do" refuses_choice
 check "ends" stop_server
