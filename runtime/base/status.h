@@ -37,7 +37,12 @@ pm_status pm_fail_prefix(pm_status code, const char *fmt, ...) PM_PRINTF(2, 3) P
 // Message of this thread's newest failure; "" if there was none. Valid until the next failure on this thread.
 const char *pm_fail_message(void);
 
-#define PM_FAIL(code, ...) return pm_fail((code), __VA_ARGS__)
+// Never PM_OK, which compilers take from here: what a function sets where it succeeds is set for whoever got PM_OK.
+#define PM_FAIL(code, ...)                                      \
+  do {                                                          \
+    pm_status pm_fail_status_ = pm_fail((code), __VA_ARGS__);   \
+    return pm_fail_status_ ? pm_fail_status_ : PM_ERR_ARGUMENT; \
+  } while (0)
 #define PM_TRY(call)                                    \
   do {                                                  \
     pm_status pm_try_status_ = (call);                  \
