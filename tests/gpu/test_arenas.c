@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "gpu.h"
+#include "gpu_under_test.h"
 #include "memory.h"
 #include "model.h"
 
-enum { SKIP = 77, N_ROW = 4, N_CELL = 16 };
+enum { N_ROW = 4, N_CELL = 16 };
 
 #define OK(call)                                                                         \
   do {                                                                                   \
@@ -93,16 +94,8 @@ static void same_logits(void **state) {
 }
 
 int main(void) {
-  const char *wanted = getenv("PUMICE_TEST_DEVICE");
-  device_name = wanted && wanted[0] ? wanted : "0";
-  pm_backend *b;
-  pm_gpu_desc desc = {.device = device_name};
-  pm_status status = pm_gpu_create(&desc, &b);
-  if (status) {
-    printf("%s: %s\n", status == PM_ERR_UNSUPPORTED ? "skip" : "failed", pm_fail_message());
-    return status == PM_ERR_UNSUPPORTED ? SKIP : 1;
-  }
-  b->ops->destroy(b);
+  int result = choose_gpu(&device_name);
+  if (result) return result;
   const struct CMUnitTest tests[] = {cmocka_unit_test(same_logits)};
   return cmocka_run_group_tests_name("gpu_arenas", tests, NULL, NULL);
 }

@@ -10,11 +10,9 @@
 
 #include <cmocka.h>
 
-#include "backend.h"
+#include "gpu_under_test.h"
 #include "record.h"
 #include "selftest.h"
-
-enum { SKIP = 77 };
 
 static char dir[] = "/tmp/pumice-doctor-XXXXXX";
 static char device[64];
@@ -72,15 +70,10 @@ static int clean_up(void **state) {
 }
 
 int main(void) {
-  pm_gpu_info infos[16];
-  char why[256];
-  uint32_t n = 16;
-  const char *wanted = getenv("PUMICE_TEST_DEVICE");
-  snprintf(device, sizeof device, "gpu:%s", wanted && *wanted ? wanted : "0");
-  if (pm_gpu_list(infos, &n, why) || !n) {
-    printf("skip: no Vulkan device: %s\n", why);
-    return SKIP;
-  }
+  const char *name;
+  int result = choose_gpu(&name);
+  if (result) return result;
+  snprintf(device, sizeof device, "gpu:%s", name);
   if (!mkdtemp(dir)) return 1;
   const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_wrong_is_set_aside)};
   return cmocka_run_group_tests_name("gpu_doctor", tests, NULL, clean_up);

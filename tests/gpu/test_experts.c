@@ -15,11 +15,12 @@
 #include "cpu_assist.h"
 #include "expert_board.h"
 #include "gpu.h"
+#include "gpu_under_test.h"
 #include "memory.h"
 #include "model.h"
 #include "testbed.h"
 
-enum { SKIP = 77, MAX_ROW = 12, N_CELL = 48 };
+enum { MAX_ROW = 12, N_CELL = 48 };
 
 #define OK(call)                                                                         \
   do {                                                                                   \
@@ -643,16 +644,8 @@ static void a_device_is_lost(void **state) {
 }
 
 int main(void) {
-  const char *wanted = getenv("PUMICE_TEST_DEVICE");
-  device_name = wanted && wanted[0] ? wanted : "0";
-  pm_backend *b;
-  pm_gpu_desc desc = {.device = device_name};
-  pm_status status = pm_gpu_create(&desc, &b);
-  if (status) {
-    printf("%s: %s\n", status == PM_ERR_UNSUPPORTED ? "skip" : "failed", pm_fail_message());
-    return status == PM_ERR_UNSUPPORTED ? SKIP : 1;
-  }
-  b->ops->destroy(b);
+  int result = choose_gpu(&device_name);
+  if (result) return result;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(streams_at_every_budget),
       cmocka_unit_test(the_host_computes_what_finds_no_place),

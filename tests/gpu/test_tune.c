@@ -13,11 +13,12 @@
 #include "cache_file.h"
 #include "file.h"
 #include "gpu.h"
+#include "gpu_under_test.h"
 #include "layout.h"
 #include "memory.h"
 #include "pick.h"
 
-enum { SKIP = 77, D = 256, N_VOCAB = 20, N_OUT = 600, MAX_ROWS = 4, SLOW = 8 };
+enum { D = 256, N_VOCAB = 20, N_OUT = 600, MAX_ROWS = 4, SLOW = 8 };
 
 static const char *device_name;
 static char dir[] = "/tmp/pumice-tune-XXXXXX";
@@ -242,15 +243,8 @@ static int clean_up(void **state) {
 }
 
 int main(void) {
-  pm_gpu_info infos[16];
-  char why[256];
-  uint32_t n = 16;
-  device_name = getenv("PUMICE_TEST_DEVICE");
-  if (!device_name || !*device_name) device_name = "0";
-  if (pm_gpu_list(infos, &n, why) || !n) {
-    printf("skip: no Vulkan device: %s\n", why);
-    return SKIP;
-  }
+  int result = choose_gpu(&device_name);
+  if (result) return result;
   if (!mkdtemp(dir)) return 1;
   pm_rng rng = pm_rng_seed(11);
   for (size_t i = 0; i < N_VOCAB * D; i++) table[i] = (float)pm_rng_uniform(&rng) - 0.5f;
