@@ -11,6 +11,7 @@ pm_machine pm_machine_typical(void) {
                       .link_latency = 5e-6,
                       .handshake = 60e-6,
                       .layer_seconds = 30e-6,
+                      .cpu_row_seconds = 6e-6,
                       .gpu_flops = 25e12,
                       .cpu_flops = 0.5e12};
 }
@@ -56,6 +57,7 @@ pm_cost pm_cost_decode(const pm_machine *x, const pm_cost_model *m, pm_cost_foun
   tally t = {0};
   if (way == PM_COST_CPU) {
     add(&t, (m->dense_bytes + cycle) / x->cpu_rate, PM_LIMIT_CPU);
+    add(&t, m->n_layer * x->cpu_row_seconds, PM_LIMIT_CPU);
   } else {
     add(&t, m->dense_bytes / x->vram_rate, PM_LIMIT_VRAM);
     add(&t, m->n_layer * x->layer_seconds, PM_LIMIT_HANDSHAKE);
@@ -104,6 +106,7 @@ pm_cost pm_cost_prompt(const pm_machine *x, const pm_cost_model *m, double n_row
   if (way == PM_COST_CPU) {
     double computed = n_row * m->flops / x->cpu_flops, read = (m->dense_bytes + used) / x->ram_rate;
     add_longer(&t, computed, PM_LIMIT_COMPUTE, read, PM_LIMIT_RAM);
+    add(&t, n_row * m->n_layer * x->cpu_row_seconds, PM_LIMIT_CPU);
   } else {
     double computed = n_row * m->flops / x->gpu_flops, read = (m->dense_bytes + used) / x->vram_rate;
     double streamed = used * (1 - resident) / x->link_rate;

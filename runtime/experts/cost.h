@@ -20,12 +20,14 @@ typedef struct pm_machine {
   double link_latency;          // p0
   double handshake;             // c0
   double layer_seconds;         // of a layer on the device beyond the bytes it reads: dispatches and barriers
+  double cpu_row_seconds;       // of a layer and a row on the processor beyond bytes and products: norms, rotation, routing, barriers
   double gpu_flops, cpu_flops;  // of matrix products over many rows, multiplications and additions counted apart
   bool unified;                 // the device's memory is the machine's own: one memory, counted once
 } pm_machine;
 
 // A card of the middle class behind PCIe 4.0 x16 in a machine with two channels of DDR5-6000 and a PCIe 4.0 disk: what such parts reach in
-// practice, not what is printed on the box. Memory sizes are left 0.
+// practice, not what is printed on the box. cpu_row_seconds is what two Zen 4 cores take for a model so small (apps/demo, 7 layers) that
+// its bytes and products are not all: 4,080 tokens a second decoded, 13,900 of a prompt. Memory sizes are left 0.
 pm_machine pm_machine_typical(void);
 
 // What a token of a model takes, however it is placed.
