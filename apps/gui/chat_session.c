@@ -119,14 +119,15 @@ static void stop_thinking(answer *a) {
 static void take_text(pm_gui_session *s, const pm_gui_chunk *chunk) {
   answer *a = &s->answer;
   gint64 now = g_get_monotonic_time();
-  if (!a->began) {
+  bool first = !a->began, thought = a->thinking;
+  if (first) {
     a->began = true;
     a->first = now;
     if (a->stats.first_s < 0) a->stats.first_s = seconds(a->start, now);
-    s->events.prompt(s->user, -1);
   }
   if (chunk->thinking && !a->thinking) a->thinking = true, a->thinking_start = now;
   if (chunk->content) stop_thinking(a);
+  if (first || a->thinking != thought) s->events.prompt(s->user, -1);
   a->n_event++;
   if (a->n_event > 1 && now > a->first) s->rate = (double)(a->n_event - 1) / seconds(a->first, now);
   GError *error = NULL;

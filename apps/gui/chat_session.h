@@ -13,7 +13,8 @@ typedef struct pm_gui_session_events {
   // The message of the open conversation that is being written has grown; later it is finished, in whatever conversation.
   void (*grown)(void *user, int64_t message, const char *content, const char *thinking);
   void (*finished)(void *user, int64_t chat);
-  void (*prompt)(void *user, double done);  // of the prompt that is being read, in [0, 1]; negative: it has been
+  // Of the prompt that is being read, in [0, 1]; negative: it has been, and thinking may have begun or ended.
+  void (*prompt)(void *user, double done);
   void (*failed)(void *user, const char *message);
 } pm_gui_session_events;
 

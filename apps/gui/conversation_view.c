@@ -8,7 +8,7 @@
 enum { PAGE = 40 };  // messages shown at first, and more at a time
 
 typedef struct conversation {
-  GtkWidget *scroller, *box, *empty, *stack, *older, *bar, *entry, *count;
+  GtkWidget *scroller, *box, *empty, *pick, *stack, *older, *bar, *entry, *count;
   GPtrArray *path;  // of copies of pm_gui_message
   guint first;      // the oldest that is shown
   bool at_bottom;
@@ -105,6 +105,12 @@ void pm_gui_conversation_view_show(GtkWidget *view, GPtrArray *path) {
 void pm_gui_conversation_view_grow(GtkWidget *view, int64_t message, const char *content, const char *thinking) {
   GtkWidget *shown = find_view(get(view), message);
   if (shown) pm_gui_message_view_grow(shown, content, thinking);
+}
+
+void pm_gui_conversation_view_invite(GtkWidget *view, bool model) {
+  conversation *c = get(view);
+  adw_status_page_set_title(ADW_STATUS_PAGE(c->empty), model ? "A new conversation" : "It begins with a model");
+  gtk_widget_set_visible(c->pick, !model);
 }
 
 // ---- scrolling ---------------------------------------------------------------------------------------------------------------------
@@ -230,8 +236,13 @@ GtkWidget *pm_gui_conversation_view_new(void) {
   g_signal_connect(adjustment, "changed", G_CALLBACK(on_resized), c);
   c->empty = adw_status_page_new();
   adw_status_page_set_icon_name(ADW_STATUS_PAGE(c->empty), "io.pumice.Pumice");
-  adw_status_page_set_title(ADW_STATUS_PAGE(c->empty), "A new conversation");
   adw_status_page_set_description(ADW_STATUS_PAGE(c->empty), "What is said here stays on this computer.");
+  c->pick = gtk_button_new_with_label("Choose a Model");
+  gtk_actionable_set_action_name(GTK_ACTIONABLE(c->pick), "win.models");
+  gtk_widget_set_halign(c->pick, GTK_ALIGN_CENTER);
+  gtk_widget_add_css_class(c->pick, "pill");
+  gtk_widget_add_css_class(c->pick, "suggested-action");
+  adw_status_page_set_child(ADW_STATUS_PAGE(c->empty), c->pick);
   c->stack = gtk_stack_new();
   gtk_stack_add_child(GTK_STACK(c->stack), c->empty);
   gtk_stack_add_child(GTK_STACK(c->stack), c->scroller);
@@ -239,5 +250,6 @@ GtkWidget *pm_gui_conversation_view_new(void) {
   c->bar = make_search_bar(c);
   GtkWidget *view = pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, c->bar, c->stack, NULL);
   g_object_set_data_full(G_OBJECT(view), "conversation", c, conversation_free);
+  pm_gui_conversation_view_invite(view, false);
   return view;
 }

@@ -11,6 +11,7 @@ void pm_gui_conversation_view_show(GtkWidget *view, GPtrArray *path);           
 GtkWidget *pm_gui_conversation_view_message(GtkWidget *view, int64_t message);  // its message view, or NULL
 void pm_gui_conversation_view_grow(GtkWidget *view, int64_t message, const char *content, const char *thinking);
 void pm_gui_conversation_view_reveal(GtkWidget *view, int64_t message);  // scrolls there, also to what was not shown yet
+void pm_gui_conversation_view_invite(GtkWidget *view, bool model);       // what an empty one says; `model`: there is one to talk to
 void pm_gui_conversation_view_find(GtkWidget *view);                     // asks for a text to look for
 
 #endif

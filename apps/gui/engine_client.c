@@ -22,6 +22,8 @@ pm_gui_client *pm_gui_client_create(const char *url, const char *key) {
   return c;
 }
 
+const char *pm_gui_client_url(const pm_gui_client *c) { return c->url; }
+
 void pm_gui_client_destroy(pm_gui_client *c) {
   if (!c) return;
   pm_gui_client_stop(c);

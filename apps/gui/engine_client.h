@@ -9,6 +9,7 @@
 typedef struct pm_gui_client pm_gui_client;
 
 pm_gui_client *pm_gui_client_create(const char *url, const char *key);
+const char *pm_gui_client_url(const pm_gui_client *client);
 void pm_gui_client_destroy(pm_gui_client *client);  // without callbacks of what is under way; NULL is fine
 
 // The body of the answer, whatever its status; NULL if there was none.

@@ -5,6 +5,7 @@
 
 #include "energy_meter.h"
 #include "engine_process.h"
+#include "model_library.h"
 
 enum { LOADING_MS = 200, READY_MS = 1500 };  // between questions for its health
 
@@ -23,14 +24,6 @@ struct pm_gui_engine {
   pm_gui_chunk_fn *chunk;
   void *answer_user;
 };
-
-char *pm_gui_model_name(const char *path) {
-  char *name = g_path_get_basename(path), *dot = strrchr(name, '.');
-  if (dot && dot > name) *dot = 0;
-  size_t n = strlen(name);  // "-00001-of-00005"
-  if (n > 15 && name[n - 15] == '-' && !strncmp(name + n - 9, "-of-", 4)) name[n - 15] = 0;
-  return name;
-}
 
 const pm_gui_engine_view *pm_gui_engine_get(const pm_gui_engine *e) { return &e->view; }
 
@@ -53,6 +46,7 @@ static void shut_down(pm_gui_engine *e, const char *error) {
   if (e->timer) g_source_remove(e->timer);
   e->timer = 0;
   e->asking = false;
+  e->view.url = NULL;
   g_clear_pointer(&e->client, pm_gui_client_destroy);
   g_clear_pointer(&e->process, pm_gui_process_stop);
   g_clear_pointer(&e->meter, pm_gui_meter_close);
@@ -158,7 +152,9 @@ static gboolean on_timer(gpointer user) {
 
 static void on_listening(void *user, const char *url) {
   pm_gui_engine *e = user;
-  if (!e->client) e->client = pm_gui_client_create(url, e->key);
+  if (e->client) return;
+  e->client = pm_gui_client_create(url, e->key);
+  e->view.url = pm_gui_client_url(e->client);
 }
 
 static void on_ended(void *user, const char *reason) { fail(user, reason); }
@@ -172,8 +168,8 @@ static char **arguments_of(const pm_gui_engine *e, const pm_gui_engine_settings 
   GPtrArray *a = g_ptr_array_new();
   add_option(a, e->program, g_strdup("serve"));
   g_ptr_array_add(a, g_strdup(e->path));
-  add_option(a, "--port", g_strdup("0"));
-  add_option(a, "--parallel", g_strdup("1"));
+  add_option(a, "--port", g_strdup_printf("%" G_GINT64_FORMAT, s->share ? s->port : 0));
+  add_option(a, "--parallel", g_strdup_printf("%u", pm_gui_conversations(s)));
   add_option(a, "--api-key-file", g_strdup(PM_GUI_KEY_PATH));
   add_option(a, "--device", g_strdup(s->device));
   if (s->n_ctx) add_option(a, "--ctx", g_strdup_printf("%" G_GINT64_FORMAT, s->n_ctx));
@@ -192,7 +188,9 @@ static void start(pm_gui_engine *e, const pm_gui_engine_settings *settings) {
   e->view.progress = -1;
   g_autofree char *command = g_strjoinv(" ", arguments);
   g_string_append_printf(e->log, "$ %s\n", command);
-  e->process = pm_gui_process_start(arguments, e->key, e->log, &events, e, &error);
+  e->view.port = settings->share ? settings->port : 0;
+  g_autofree char *keys = settings->share ? g_strdup_printf("%s\n%s\n", e->key, settings->share_key) : g_strdup(e->key);
+  e->process = pm_gui_process_start(arguments, keys, e->log, &events, e, &error);
   if (e->process) {
     set_state(e, PM_GUI_ENGINE_LOADING, NULL);
     ask_again(e);

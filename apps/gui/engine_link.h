@@ -24,6 +24,8 @@ typedef struct pm_gui_engine_view {
   char *message;     // why it failed; if it is ready, what is not as it was wished, or NULL
   bool was_ready;    // before it failed: to start it again may help
   bool on_card;      // it runs on a graphics device
+  const char *url;   // where it listens; NULL: it does not
+  int64_t port;      // for other programs, by the settings that it was started with; 0: it is not for them
   int64_t n_ctx;     // 0: not known
   pm_gui_gauges gauges;
   pm_gui_card card;      // what the plan takes of the graphics card
@@ -49,7 +51,5 @@ double pm_gui_engine_joules(pm_gui_engine *engine);                             
 // As pm_gui_client_answer; false: the engine is not ready, and there will be no call.
 bool pm_gui_engine_answer(pm_gui_engine *engine, const char *request, pm_gui_chunk_fn *chunk, pm_gui_done_fn *done, void *user);
 void pm_gui_engine_stop(pm_gui_engine *engine);
-
-char *pm_gui_model_name(const char *path);  // the file's name without ".gguf" and the number of its part
 
 #endif

@@ -92,18 +92,18 @@ static void die_with_parent(gpointer user) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
-// A file without a name that holds the key, for the child alone.
-static int key_file(const char *key) {
-  int fd = memfd_create("key", MFD_CLOEXEC);
-  if (fd >= 0 && write(fd, key, strlen(key)) != (ssize_t)strlen(key)) close(fd), fd = -1;
+// A file without a name that holds the keys, for the child alone.
+static int key_file(const char *keys) {
+  int fd = memfd_create("keys", MFD_CLOEXEC);
+  if (fd >= 0 && write(fd, keys, strlen(keys)) != (ssize_t)strlen(keys)) close(fd), fd = -1;
   return fd;
 }
 
-pm_gui_process *pm_gui_process_start(char **arguments, const char *key, GString *log, const pm_gui_process_events *events, void *user,
+pm_gui_process *pm_gui_process_start(char **arguments, const char *keys, GString *log, const pm_gui_process_events *events, void *user,
                                      GError **error) {
-  int fd = key_file(key);
+  int fd = key_file(keys);
   if (fd < 0) {
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The engine's key cannot be kept: %s", g_strerror(errno));
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The engine's keys cannot be kept: %s", g_strerror(errno));
     return NULL;
   }
   GSubprocessLauncher *launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);

@@ -13,11 +13,11 @@ typedef struct pm_gui_process_events {
   void (*ended)(void *user, const char *reason);   // by itself; reason: its last words, or how it ended
 } pm_gui_process_events;
 
-// `key`: for the requests that it answers; it reads it from PM_GUI_KEY_PATH. `arguments` end with NULL.
+// `keys`: a line each, for the requests that it answers; it reads them from PM_GUI_KEY_PATH. `arguments` end with NULL.
 enum { PM_GUI_KEY_FD = 3 };
 #define PM_GUI_KEY_PATH "/dev/fd/3"
 // `log`: gets the lines that it writes, the newest 64 KiB of them, until it is stopped.
-pm_gui_process *pm_gui_process_start(char **arguments, const char *key, GString *log, const pm_gui_process_events *events, void *user,
+pm_gui_process *pm_gui_process_start(char **arguments, const char *keys, GString *log, const pm_gui_process_events *events, void *user,
                                      GError **error);
 void pm_gui_process_stop(pm_gui_process *process);  // at once, and without an event; NULL is fine
 

@@ -99,15 +99,16 @@ void pm_gui_import_dialog(pm_gui_app *app) {
   gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
 }
 
-// ---- model files -------------------------------------------------------------------------------------------------------------------
+// ---- model files, folders
+// -------------------------------------------------------------------------------------------------------------------
 
-typedef struct model_call {
+typedef struct choice_call {
   pm_gui_file_fn *chosen;
   void *user;
-} model_call;
+} choice_call;
 
-static void on_model(GtkNativeDialog *dialog, int response, gpointer data) {
-  model_call *call = data;
+static void on_choice(GtkNativeDialog *dialog, int response, gpointer data) {
+  choice_call *call = data;
   g_autoptr(GListModel) files = response == GTK_RESPONSE_ACCEPT ? gtk_file_chooser_get_files(GTK_FILE_CHOOSER(dialog)) : NULL;
   for (guint i = 0; files && i < g_list_model_get_n_items(files); i++) {
     g_autoptr(GFile) file = g_list_model_get_item(files, i);
@@ -118,12 +119,21 @@ static void on_model(GtkNativeDialog *dialog, int response, gpointer data) {
   g_free(call);
 }
 
+static void show_choice(GtkFileChooserNative *dialog, pm_gui_file_fn *chosen, void *user) {
+  choice_call *call = g_new(choice_call, 1);
+  *call = (choice_call){chosen, user};
+  g_signal_connect(dialog, "response", G_CALLBACK(on_choice), call);
+  gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+}
+
 void pm_gui_model_dialog(GtkWindow *parent, pm_gui_file_fn *chosen, void *user) {
   GtkFileChooserNative *dialog = gtk_file_chooser_native_new("Add models", parent, GTK_FILE_CHOOSER_ACTION_OPEN, "_Add", "_Cancel");
   gtk_file_chooser_set_select_multiple(GTK_FILE_CHOOSER(dialog), TRUE);
   add_filter(dialog, "Models (GGUF)", "*.gguf");
-  model_call *call = g_new(model_call, 1);
-  *call = (model_call){chosen, user};
-  g_signal_connect(dialog, "response", G_CALLBACK(on_model), call);
-  gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+  show_choice(dialog, chosen, user);
+}
+
+void pm_gui_folder_dialog(GtkWindow *parent, pm_gui_file_fn *chosen, void *user) {
+  show_choice(gtk_file_chooser_native_new("Folder for models", parent, GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, "_Choose", "_Cancel"), chosen,
+              user);
 }

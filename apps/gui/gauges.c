@@ -55,14 +55,6 @@ static void set_bytes(gauges *g, int i, double used, double whole) {
   set(g, i, text, used, whole);
 }
 
-static double memory_of_machine(void) {
-  g_autofree char *text = NULL;
-  unsigned long long kib = 0;
-  if (g_file_get_contents("/proc/meminfo", &text, NULL, NULL) && g_str_has_prefix(text, "MemTotal:"))
-    kib = g_ascii_strtoull(text + 9, NULL, 10);
-  return (double)kib * 1024;
-}
-
 void pm_gui_gauges_update(GtkWidget *widget, const pm_gui_app *app) {
   gauges *g = g_object_get_data(G_OBJECT(widget), "gauges");
   const pm_gui_engine_view *e = pm_gui_engine_get(app->engine);
@@ -72,7 +64,7 @@ void pm_gui_gauges_update(GtkWidget *widget, const pm_gui_app *app) {
   g_autofree char *context_text = ready && context >= 0 ? g_strdup_printf("%.0f of %" G_GINT64_FORMAT, context, e->n_ctx) : NULL;
   set(g, CONTEXT, context_text, context, (double)e->n_ctx);
   set_bytes(g, DEVICE, ready && e->on_card && e->card.used > 0 ? e->card.used : -1, e->card.budget);
-  set_bytes(g, MEMORY, ready ? e->memory : -1, memory_of_machine());
+  set_bytes(g, MEMORY, ready ? e->memory : -1, pm_gui_machine_memory());
   double asked = now->hits + now->misses;
   g_autofree char *hit_text = ready && now->hits >= 0 && asked > 0 ? g_strdup_printf("%.0f %% in slots", 100 * now->hits / asked) : NULL;
   set(g, EXPERTS, hit_text, now->hits, asked);

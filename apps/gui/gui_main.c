@@ -36,8 +36,7 @@ static char *find_engine(void) {
   return g_strdup("pumice");
 }
 
-static pm_gui_store *open_store(GError **error) {
-  g_autofree char *folder = option_data ? g_strdup(option_data) : g_build_filename(g_get_user_data_dir(), "pumice", NULL);
+static pm_gui_store *open_store(const char *folder, GError **error) {
   g_mkdir_with_parents(folder, 0700);
   g_autofree char *path = g_build_filename(folder, "conversations.db", NULL);
   return pm_gui_store_open(path, error);
@@ -48,22 +47,40 @@ static void on_engine(void *user) {
   if (app->session) pm_gui_window_update(app);
 }
 
+static void on_downloads(void *app) { pm_gui_picker_update(app, NULL); }
+
+static void on_whole(void *user, const char *name, const char *path) {
+  pm_gui_app *app = user;
+  g_autofree char *text = g_strdup_printf("%s has been downloaded", name);
+  pm_gui_app_toast(app, text);
+  pm_gui_picker_update(app, path);
+  pm_gui_app_notify(app, "A model has been downloaded", name);
+}
+
 // The conversations cannot be kept: they are held in memory alone, and the user is told.
 static char *start_up(pm_gui_app *app) {
+  static const pm_gui_download_events downloads = {on_downloads, on_whole};
   GError *error = NULL;
   char *problem = NULL;
-  app->store = open_store(&error);
+  app->folder = option_data ? g_strdup(option_data) : g_build_filename(g_get_user_data_dir(), "pumice", NULL);
+  app->store = open_store(app->folder, &error);
   if (!app->store) {
     problem = g_strdup_printf("%s Nothing of this session will be kept.", error->message);
     g_error_free(error);
     app->store = pm_gui_store_open(NULL, NULL);
   }
-  g_autofree char *json = pm_gui_store_get(app->store, "settings"), *engine = find_engine();
+  g_autofree char *json = pm_gui_store_get(app->store, "settings");
+  app->program = find_engine();
   pm_gui_engine_settings_parse(&app->settings, json);
+  if (!*app->settings.share_key) {
+    g_free(app->settings.share_key);
+    app->settings.share_key = g_uuid_string_random();
+  }
   app->font = gtk_css_provider_new();
   gtk_style_context_add_provider_for_display(gdk_display_get_default(), GTK_STYLE_PROVIDER(app->font), GTK_STYLE_PROVIDER_PRIORITY_USER);
-  app->engine = pm_gui_engine_create(engine, on_engine, app);
+  app->engine = pm_gui_engine_create(app->program, on_engine, app);
   app->session = pm_gui_session_create(app->store, app->engine, &pm_gui_window_events, app);
+  app->downloads = pm_gui_downloads_create(app->store, &downloads, app);
   return problem;
 }
 
@@ -92,11 +109,14 @@ static void on_open(GApplication *gtk, GFile **files, int n, const char *hint, g
 static void on_shutdown(GApplication *gtk, gpointer user) {
   (void)gtk;
   pm_gui_app *app = user;
+  pm_gui_downloads_destroy(g_steal_pointer(&app->downloads));
   pm_gui_session_destroy(g_steal_pointer(&app->session));
   pm_gui_engine_destroy(g_steal_pointer(&app->engine));
   pm_gui_store_close(g_steal_pointer(&app->store));
   g_clear_object(&app->font);
   pm_gui_engine_settings_clear(&app->settings);
+  g_free(app->folder);
+  g_free(app->program);
 }
 
 static void on_quit(GSimpleAction *action, GVariant *target, gpointer user) {

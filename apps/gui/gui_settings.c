@@ -34,6 +34,9 @@ static const row engine_rows[] = {{"device", TEXT, offsetof(pm_gui_engine_settin
                                   {"font_percent", INT, offsetof(pm_gui_engine_settings, font_percent), 100, 50, 300},
                                   {"send_on_enter", FLAG, offsetof(pm_gui_engine_settings, send_on_enter), 1},
                                   {"notify", FLAG, offsetof(pm_gui_engine_settings, notify), 1},
+                                  {"share", FLAG, offsetof(pm_gui_engine_settings, share), 0},
+                                  {"port", INT, offsetof(pm_gui_engine_settings, port), 8080, 1, 65535},
+                                  {"share_key", TEXT, offsetof(pm_gui_engine_settings, share_key), .text = ""},
                                   {0}};
 
 static void parse(const row *r, void *into, const char *json) {
@@ -83,6 +86,8 @@ void pm_gui_chat_settings_clear(pm_gui_chat_settings *settings) { clear(chat_row
 void pm_gui_engine_settings_parse(pm_gui_engine_settings *settings, const char *json) { parse(engine_rows, settings, json); }
 char *pm_gui_engine_settings_json(const pm_gui_engine_settings *settings) { return format(engine_rows, settings); }
 void pm_gui_engine_settings_clear(pm_gui_engine_settings *settings) { clear(engine_rows, settings); }
+
+uint32_t pm_gui_conversations(const pm_gui_engine_settings *settings) { return settings->share ? 2 : 1; }
 
 // ---- presets -----------------------------------------------------------------------------------------------------------------------
 

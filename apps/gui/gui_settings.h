@@ -20,6 +20,9 @@ typedef struct pm_gui_engine_settings {
   int64_t theme;             // 0 as the system, 1 light, 2 dark
   int64_t font_percent;      // of the system's size
   bool send_on_enter, notify;
+  bool share;       // other programs of this computer may use the model,
+  int64_t port;     // at this port,
+  char *share_key;  // with this key; "" until there is one
 } pm_gui_engine_settings;
 
 // From JSON; what is missing or out of its range becomes the default. NULL gives the defaults.
@@ -29,6 +32,8 @@ void pm_gui_chat_settings_clear(pm_gui_chat_settings *settings);
 void pm_gui_engine_settings_parse(pm_gui_engine_settings *settings, const char *json);
 char *pm_gui_engine_settings_json(const pm_gui_engine_settings *settings);
 void pm_gui_engine_settings_clear(pm_gui_engine_settings *settings);
+
+uint32_t pm_gui_conversations(const pm_gui_engine_settings *settings);  // that the engine has room for at a time: other programs get one
 
 // Samplers with a name: NULL past the end. Applying one leaves what is not about sampling as it is.
 const char *pm_gui_preset_name(size_t i);

@@ -36,6 +36,7 @@ static const char style[] =
     ".sidebar-entry { margin: 6px 8px; }"
     ".dialog-content { padding: 18px; }"
     ".log { padding: 12px; }"
+    ".download { padding: 10px 6px 10px 12px; }"
     ".fit-bar { border-radius: 7px; }";
 
 typedef struct window {
@@ -51,6 +52,14 @@ void pm_gui_app_toast(pm_gui_app *app, const char *text) {
   g_autofree char *markup = g_markup_escape_text(text, -1);
   AdwToast *toast = adw_toast_new(markup);
   adw_toast_overlay_add_toast(ADW_TOAST_OVERLAY(app->toasts), toast);
+}
+
+void pm_gui_app_notify(pm_gui_app *app, const char *title, const char *body) {
+  if (!app->settings.notify || !app->window || gtk_window_is_active(app->window)) return;
+  GNotification *note = g_notification_new(title);
+  if (body) g_notification_set_body(note, body);
+  g_application_send_notification(G_APPLICATION(app->gtk), title, note);
+  g_object_unref(note);
 }
 
 // ---- what is shown of the engine ---------------------------------------------------------------------------------------------------
@@ -117,6 +126,7 @@ void pm_gui_window_update(pm_gui_app *app) {
   gtk_button_set_label(GTK_BUTTON(w->model), named ? engine->name : "Pick a model");
   pm_gui_composer_update(app->composer, ready && writing == PM_GUI_IDLE, writing == PM_GUI_HERE,
                          writing == PM_GUI_HERE && pm_gui_session_is_thinking(app->session));
+  pm_gui_conversation_view_invite(app->conversation, named);
   update_banner(w, engine);
   update_loading(w, engine);
   pm_gui_gauges_update(w->gauges, app);
@@ -149,12 +159,8 @@ static void on_finished(void *user, int64_t chat) {
   if (!app->window) return;
   on_listed(app);
   pm_gui_window_update(app);
-  if (!app->settings.notify || gtk_window_is_active(app->window)) return;
   g_autoptr(pm_gui_chat) row = pm_gui_store_chat(app->store, chat, NULL);
-  GNotification *note = g_notification_new("An answer is finished");
-  if (row) g_notification_set_body(note, row->title);
-  g_application_send_notification(G_APPLICATION(app->gtk), "answer", note);
-  g_object_unref(note);
+  pm_gui_app_notify(app, "An answer is finished", row ? row->title : NULL);
 }
 
 static void on_prompt(void *user, double done) {
@@ -193,10 +199,15 @@ static void on_destroy(GtkWidget *widget, gpointer user) {
 // ---- its parts ---------------------------------------------------------------------------------------------------------------------
 
 static GtkWidget *make_menu(void) {
-  static const char *const rows[][2] = {{"Find in conversation", "win.find"},   {"Conversation settings", "win.chat-settings"},
-                                        {"Import conversation…", "win.import"}, {"Export conversation…", "win.export-open"},
-                                        {"Restart engine", "win.restart"},      {"Engine log", "win.log"},
-                                        {"Preferences", "win.preferences"},     {"Keyboard shortcuts", "win.show-help-overlay"},
+  static const char *const rows[][2] = {{"Find in conversation", "win.find"},
+                                        {"Conversation settings", "win.chat-settings"},
+                                        {"Import conversation…", "win.import"},
+                                        {"Export conversation…", "win.export-open"},
+                                        {"Restart engine", "win.restart"},
+                                        {"Engine log", "win.log"},
+                                        {"Check the devices", "win.doctor"},
+                                        {"Preferences", "win.preferences"},
+                                        {"Keyboard shortcuts", "win.show-help-overlay"},
                                         {"About Pumice", "win.about"}};
   GMenu *menu = g_menu_new();
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) g_menu_append(menu, rows[i][0], rows[i][1]);
@@ -233,6 +244,7 @@ static void make_banner(window *w) {
   gtk_label_set_wrap(GTK_LABEL(w->banner_text), TRUE);
   gtk_label_set_selectable(GTK_LABEL(w->banner_text), TRUE);
   gtk_widget_set_hexpand(w->banner_text, TRUE);
+  gtk_widget_set_margin_start(w->banner_text, 12);
   w->banner_button = gtk_button_new_with_label("");
   gtk_widget_set_valign(w->banner_button, GTK_ALIGN_CENTER);
   gtk_info_bar_add_child(GTK_INFO_BAR(w->banner), w->banner_text);

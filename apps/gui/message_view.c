@@ -19,15 +19,9 @@ int64_t pm_gui_message_view_id(GtkWidget *view) { return get(view)->id; }
 
 // ---- thoughts ----------------------------------------------------------------------------------------------------------------------
 
-static char *duration(double seconds) {
-  if (seconds < 1) return g_strdup_printf("%.0f ms", 1000 * seconds);
-  if (seconds < 60) return g_strdup_printf("%.1f s", seconds);
-  return g_strdup_printf("%d min %d s", (int)seconds / 60, (int)seconds % 60);
-}
-
 static void show_thoughts(message *m, const pm_gui_stats *stats, bool under_way) {
   gtk_widget_set_visible(m->fold, m->has_thinking);
-  g_autofree char *length = duration(stats->thinking_s);
+  g_autofree char *length = pm_gui_duration(stats->thinking_s);
   g_autofree char *title = under_way                ? g_strdup("Thinking…")
                            : stats->thinking_s >= 0 ? g_strdup_printf("Thought for %s", length)
                                                     : g_strdup("Thoughts");
@@ -41,7 +35,7 @@ static char *figures(const pm_gui_message *row) {
   const pm_gui_stats *s = &row->stats;
   GString *text = g_string_new(NULL);
   if (s->n_token > 0) g_string_append_printf(text, "%" G_GINT64_FORMAT " tokens", s->n_token);
-  g_autofree char *rate = pm_gui_rate(s->rate), *first = duration(s->first_s);
+  g_autofree char *rate = pm_gui_rate(s->rate), *first = pm_gui_duration(s->first_s);
   if (s->rate > 0) g_string_append_printf(text, " · %s", rate);
   if (s->first_s >= 0) g_string_append_printf(text, " · first after %s", first);
   if (s->n_prompt > 0) g_string_append_printf(text, " · prompt %" G_GINT64_FORMAT, s->n_prompt);

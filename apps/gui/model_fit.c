@@ -42,7 +42,7 @@ static void on_key(void *user, const char *key, const char *type, const char *va
 
 typedef struct job {
   char *path, *device;
-  uint32_t n_ctx;
+  uint32_t n_ctx, n_session;
   uint64_t vram, ram;
   GCancellable *cancel;
   pm_gui_fit_fn *done;
@@ -70,6 +70,7 @@ static void compute(GTask *task, gpointer source, gpointer data, GCancellable *c
   pumice_plan_options options = PUMICE_INIT(pumice_plan_options);
   options.device = j->device;
   options.n_ctx = j->n_ctx;
+  options.n_session = j->n_session;
   options.vram = j->vram;
   options.ram = j->ram;
   fit->plan.size = sizeof fit->plan;
@@ -95,6 +96,7 @@ void pm_gui_fit_compute(const char *path, const pm_gui_engine_settings *s, GCanc
   *j = (job){g_strdup(path),
              g_strdup(s->device),
              (uint32_t)s->n_ctx,
+             pm_gui_conversations(s),
              (uint64_t)(s->vram_gib * gib),
              (uint64_t)(s->ram_gib * gib),
              g_object_ref(cancel),

@@ -8,6 +8,14 @@
 
 #define KEY "models"
 
+char *pm_gui_model_name(const char *path) {
+  char *name = g_path_get_basename(path), *dot = strrchr(name, '.');
+  if (dot && dot > name) *dot = 0;
+  size_t n = strlen(name);  // "-00001-of-00005"
+  if (n > 15 && name[n - 15] == '-' && !strncmp(name + n - 9, "-of-", 4)) name[n - 15] = 0;
+  return name;
+}
+
 static json_t *read_list(pm_gui_store *store) {
   g_autofree char *text = pm_gui_store_get(store, KEY);
   json_t *list = text ? json_loads(text, 0, NULL) : NULL;
@@ -51,13 +59,18 @@ char *pm_gui_library_first_part(const char *path) {
   return first;
 }
 
+uint32_t pm_gui_library_parts(const char *path) {
+  const char *number = part_number(path);
+  return number ? (uint32_t)strtoul(number + 9, NULL, 10) : 1;
+}
+
 double pm_gui_library_bytes(const char *path) {
   const char *number = part_number(path);
-  unsigned long n = number ? strtoul(number + 9, NULL, 10) : 1;
+  uint32_t n = MIN(pm_gui_library_parts(path), 9999);
   double bytes = 0;
-  for (unsigned long i = 1; i <= MIN(n, 9999); i++) {
+  for (uint32_t i = 1; i <= n; i++) {
     g_autofree char *part = g_strdup(path);
-    if (number) snprintf(part + (number - path), 6, "%05lu", i), part[number - path + 5] = '-';
+    if (number) snprintf(part + (number - path), 6, "%05u", i), part[number - path + 5] = '-';
     GStatBuf info;
     if (g_stat(part, &info) != 0) return -1;
     bytes += (double)info.st_size;

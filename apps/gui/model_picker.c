@@ -7,7 +7,7 @@
 
 typedef struct picker {
   pm_gui_app *app;
-  GtkWidget *window, *list, *fit, *load, *device, *n_ctx, *problem;
+  GtkWidget *window, *list, *downloads, *empty, *place, *fit, *load, *device, *n_ctx, *problem;
   char **devices;  // names for the settings, in the order of the row
   GCancellable *cancel, *cancel_fit;
   char *path;  // that is selected
@@ -147,6 +147,9 @@ static void fill(picker *p, const char *select) {
     if (!chosen || !g_strcmp0(paths->pdata[i], select)) chosen = row;
   }
   gtk_widget_set_visible(p->list, paths->len > 0);
+  gtk_widget_set_visible(p->empty, paths->len == 0);
+  gtk_widget_set_visible(p->place, paths->len > 0);
+  gtk_widget_set_visible(p->load, paths->len > 0);
   if (chosen) gtk_list_box_select_row(GTK_LIST_BOX(p->list), GTK_LIST_BOX_ROW(chosen));
 }
 
@@ -167,6 +170,12 @@ static void add_file(void *user, const char *path) {
   g_clear_error(&error);
   g_autofree char *first = pm_gui_library_first_part(path);
   if (good) fill(p, first);
+}
+
+static void on_download(GtkButton *button, gpointer user) {
+  (void)button;
+  picker *p = user;
+  pm_gui_download_dialog_open(p->app, GTK_WINDOW(p->window));
 }
 
 static void on_add(GtkButton *button, gpointer user) {
@@ -233,17 +242,40 @@ static GtkWidget *make_place(picker *p) {
 }
 
 static GtkWidget *make_head(picker *p) {
-  GtkWidget *head = adw_header_bar_new(), *add = gtk_button_new_with_label("Add Models…"), *unload = gtk_button_new_with_label("Unload");
+  GtkWidget *head = adw_header_bar_new(), *add = gtk_button_new_with_label("Add Files…"),
+            *download = gtk_button_new_with_label("Download…"), *unload = gtk_button_new_with_label("Unload");
   p->load = gtk_button_new_with_label("Load");
   gtk_widget_add_css_class(p->load, "suggested-action");
   gtk_widget_set_visible(unload, pm_gui_engine_get(p->app->engine)->state != PM_GUI_ENGINE_NONE);
   adw_header_bar_pack_start(ADW_HEADER_BAR(head), add);
+  adw_header_bar_pack_start(ADW_HEADER_BAR(head), download);
   adw_header_bar_pack_end(ADW_HEADER_BAR(head), p->load);
   adw_header_bar_pack_end(ADW_HEADER_BAR(head), unload);
   g_signal_connect(add, "clicked", G_CALLBACK(on_add), p);
+  g_signal_connect(download, "clicked", G_CALLBACK(on_download), p);
   g_signal_connect(p->load, "clicked", G_CALLBACK(on_load), p);
   g_signal_connect(unload, "clicked", G_CALLBACK(on_unload), p);
   return head;
+}
+
+static GtkWidget *make_content(picker *p) {
+  p->list = gtk_list_box_new();
+  gtk_widget_add_css_class(p->list, "boxed-list");
+  pm_gui_set_label(p->list, "Models");
+  g_signal_connect(p->list, "row-selected", G_CALLBACK(on_selected), p);
+  p->downloads = pm_gui_download_list_new();
+  pm_gui_download_list_update(p->downloads, p->app->downloads);
+  p->fit = gtk_box_new(GTK_ORIENTATION_VERTICAL, 10);
+  p->problem = pm_gui_text_label("", "error");
+  gtk_label_set_wrap(GTK_LABEL(p->problem), TRUE);
+  gtk_widget_set_visible(p->problem, FALSE);
+  p->place = make_place(p);
+  p->empty = adw_status_page_new();
+  adw_status_page_set_title(ADW_STATUS_PAGE(p->empty), "No models yet");
+  adw_status_page_set_description(ADW_STATUS_PAGE(p->empty),
+                                  "Add files in GGUF format that are on this computer, or drop them here: they stay where they are. Or "
+                                  "download a model from Hugging Face.");
+  return pm_gui_box(GTK_ORIENTATION_VERTICAL, 18, p->problem, p->downloads, p->empty, p->list, p->place, p->fit, NULL);
 }
 
 void pm_gui_picker_open(pm_gui_app *app, const char *path) {
@@ -253,34 +285,22 @@ void pm_gui_picker_open(pm_gui_app *app, const char *path) {
   }
   picker *p = g_new0(picker, 1);
   *p = (picker){.app = app, .cancel = g_cancellable_new(), .cancel_fit = g_cancellable_new()};
-  p->window = app->picker = adw_window_new();
+  GtkWidget *head = make_head(p), *box = make_content(p);
+  p->window = app->picker = pm_gui_dialog_new(app->window, "Models", head, box);
   g_object_add_weak_pointer(G_OBJECT(p->window), (gpointer *)&app->picker);
-  gtk_window_set_title(GTK_WINDOW(p->window), "Models");
-  gtk_window_set_transient_for(GTK_WINDOW(p->window), app->window);
-  gtk_window_set_modal(GTK_WINDOW(p->window), TRUE);
-  gtk_window_set_default_size(GTK_WINDOW(p->window), 640, 620);
+  gtk_window_set_default_size(GTK_WINDOW(p->window), 640, 640);
   g_object_set_data_full(G_OBJECT(p->window), "picker", p, picker_free);
-  GtkWidget *head = make_head(p);
-  p->list = gtk_list_box_new();
-  gtk_widget_add_css_class(p->list, "boxed-list");
-  pm_gui_set_label(p->list, "Models");
-  g_signal_connect(p->list, "row-selected", G_CALLBACK(on_selected), p);
-  p->fit = gtk_box_new(GTK_ORIENTATION_VERTICAL, 10);
-  p->problem = pm_gui_text_label("", "error");
-  gtk_label_set_wrap(GTK_LABEL(p->problem), TRUE);
-  gtk_widget_set_visible(p->problem, FALSE);
-  GtkWidget *hint = pm_gui_text_label("Model files stay where they are. Files in GGUF format may also be dropped here.", "dim-label");
-  GtkWidget *box = pm_gui_box(GTK_ORIENTATION_VERTICAL, 18, hint, p->problem, p->list, make_place(p), p->fit, NULL);
-  gtk_widget_add_css_class(box, "dialog-content");
-  GtkWidget *scroller = gtk_scrolled_window_new();
-  gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(scroller), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
-  gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), box);
-  gtk_widget_set_vexpand(scroller, TRUE);
-  adw_window_set_content(ADW_WINDOW(p->window), pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, head, scroller, NULL));
   pm_gui_accept_files(p->window, add_file, p);
   g_autofree char *last = pm_gui_store_get(app->store, "last-model");
   fill(p, last);
   if (path) add_file(p, path);
   pm_gui_devices_list(p->cancel, on_devices, p);
   gtk_window_present(GTK_WINDOW(p->window));
+}
+
+void pm_gui_picker_update(pm_gui_app *app, const char *whole) {
+  if (!app->picker) return;
+  picker *p = g_object_get_data(G_OBJECT(app->picker), "picker");
+  pm_gui_download_list_update(p->downloads, app->downloads);
+  if (whole) fill(p, whole);
 }

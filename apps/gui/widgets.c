@@ -1,5 +1,6 @@
 #include "widgets.h"
 
+#include <math.h>
 #include <stdarg.h>
 
 void pm_gui_set_label(GtkWidget *widget, const char *label) {
@@ -86,6 +87,27 @@ GtkWidget *pm_gui_combo_row(const char *title, const char *const *choices, guint
   return row;
 }
 
+void pm_gui_close_on_escape(GtkWidget *window) {
+  GtkEventController *keys = gtk_shortcut_controller_new();
+  gtk_shortcut_controller_add_shortcut(GTK_SHORTCUT_CONTROLLER(keys),
+                                       gtk_shortcut_new(gtk_keyval_trigger_new(GDK_KEY_Escape, 0), gtk_named_action_new("window.close")));
+  gtk_widget_add_controller(window, keys);
+}
+
+GtkWidget *pm_gui_dialog_new(GtkWindow *parent, const char *title, GtkWidget *head, GtkWidget *content) {
+  GtkWidget *window = adw_window_new(), *scroller = gtk_scrolled_window_new();
+  gtk_window_set_title(GTK_WINDOW(window), title);
+  gtk_window_set_transient_for(GTK_WINDOW(window), parent);
+  gtk_window_set_modal(GTK_WINDOW(window), TRUE);
+  gtk_widget_add_css_class(content, "dialog-content");
+  gtk_scrolled_window_set_policy(GTK_SCROLLED_WINDOW(scroller), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
+  gtk_scrolled_window_set_child(GTK_SCROLLED_WINDOW(scroller), content);
+  gtk_widget_set_vexpand(scroller, TRUE);
+  adw_window_set_content(ADW_WINDOW(window), pm_gui_box(GTK_ORIENTATION_VERTICAL, 0, head ? head : adw_header_bar_new(), scroller, NULL));
+  pm_gui_close_on_escape(window);
+  return window;
+}
+
 void pm_gui_clear_box(GtkWidget *box) {
   GtkWidget *child;
   while ((child = gtk_widget_get_first_child(box))) gtk_box_remove(GTK_BOX(box), child);
@@ -94,6 +116,21 @@ void pm_gui_clear_box(GtkWidget *box) {
 char *pm_gui_bytes(double bytes) { return g_format_size_full(bytes > 0 ? (guint64)bytes : 0, G_FORMAT_SIZE_IEC_UNITS); }
 
 char *pm_gui_rate(double rate) { return g_strdup_printf(rate < 100 ? "%.1f tokens/s" : "%.0f tokens/s", rate); }
+
+char *pm_gui_duration(double seconds) {
+  if (seconds < 1) return g_strdup_printf("%.0f ms", 1000 * seconds);
+  if (seconds < 60) return g_strdup_printf("%.1f s", seconds);
+  if (seconds < 3600) return g_strdup_printf("%d min %d s", (int)seconds / 60, (int)seconds % 60);
+  return g_strdup_printf("%.0f h %d min", floor(seconds / 3600), (int)fmod(seconds, 3600) / 60);
+}
+
+double pm_gui_machine_memory(void) {
+  g_autofree char *text = NULL;
+  unsigned long long kib = 0;
+  if (g_file_get_contents("/proc/meminfo", &text, NULL, NULL) && g_str_has_prefix(text, "MemTotal:"))
+    kib = g_ascii_strtoull(text + 9, NULL, 10);
+  return (double)kib * 1024;
+}
 
 typedef struct drop_call {
   pm_gui_file_fn *dropped;

@@ -18,9 +18,14 @@ GtkWidget *pm_gui_spin_row(const char *title, const char *subtitle, double least
 GtkWidget *pm_gui_switch_row(const char *title, const char *subtitle, bool value, GtkWidget **button);
 GtkWidget *pm_gui_combo_row(const char *title, const char *const *choices, guint chosen);
 void pm_gui_clear_box(GtkWidget *box);
+// A modal window that scrolls and that Escape closes, to be presented; `head`: a header bar, or NULL for a plain one.
+GtkWidget *pm_gui_dialog_new(GtkWindow *parent, const char *title, GtkWidget *head, GtkWidget *content);
+void pm_gui_close_on_escape(GtkWidget *window);
 typedef void pm_gui_file_fn(void *user, const char *path);
 void pm_gui_accept_files(GtkWidget *widget, pm_gui_file_fn *dropped, void *user);  // that are dropped on it, one by one
 char *pm_gui_bytes(double bytes);                                                  // "1.2 GiB"
 char *pm_gui_rate(double rate);                                                    // "12.5 tokens/s"
+char *pm_gui_duration(double seconds);                                             // "2.5 s", "3 min 20 s"
+double pm_gui_machine_memory(void);                                                // bytes; 0: not known
 
 #endif

@@ -270,6 +270,11 @@ ACTION(engine_log) {
   pm_gui_log_open(user);
 }
 
+ACTION(doctor) {
+  UNUSED_TARGET;
+  pm_gui_doctor_open(user);
+}
+
 ACTION(about) {
   UNUSED_TARGET;
   pm_gui_app *app = user;
@@ -309,6 +314,7 @@ static const GActionEntry entries[] = {
     {.name = "preferences", .activate = preferences},
     {.name = "chat-settings", .activate = chat_settings},
     {.name = "log", .activate = engine_log},
+    {.name = "doctor", .activate = doctor},
     {.name = "about", .activate = about},
 };
 

@@ -4,14 +4,19 @@
 With "real" the engine is pumice itself and the model one that adds; else it is fake_engine.py."""
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 from atspi_driver import App, Missing, act, text_of, wait, walk
+from fake_hub import Hub
 
 program, engine, model = sys.argv[1:4]
 real = sys.argv[4:] == ["real"]
@@ -19,6 +24,8 @@ folder = tempfile.mkdtemp()
 data = os.path.join(folder, "data")
 name = os.path.basename(model).removesuffix(".gguf")
 n_case = n_failed = 0
+with socket.create_server(("127.0.0.1", 0)) as free:
+    free_port = free.getsockname()[1]
 shots = os.environ.get("PM_SHOTS")
 
 
@@ -37,6 +44,16 @@ def preferences():
     app.click("push button", "Main menu")
     app.click("menu item", "Preferences")
     return app.find("spin button", "Threads of the processor")
+
+
+def request(address, key):
+    """The status of an answer of the engine to another program."""
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "stream": True, "chat_template_kwargs": {"enable_thinking": False}})
+    headers = {"Authorization": "Bearer " + key, "Content-Type": "application/json"}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(address + "/chat/completions", body.encode(), headers), timeout=20).status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def ask(question):
@@ -117,6 +134,28 @@ def _():
     check(log.count("$ ") == 2 and "--threads 1" in log and "listening on http://127.0.0.1" in log, log)
     app.click("push button", "Close")
     app.gone("frame", "Engine log")
+
+
+@case("devices are checked")
+def _():
+    app.click("push button", "Main menu")
+    app.click("menu item", "Check the devices")
+    wait(lambda: "Everything works." in text_of(app.find("text", "Devices")), 60, "what the doctor found")
+    app.click("push button", "Close")
+    app.gone("frame", "Devices")
+
+
+@case("other programs may use the model, with a key")
+def _():
+    preferences()
+    act(app.find("check box", "Other programs may use the model"))
+    app.find("spin button", "Port").queryValue().currentValue = free_port
+    address = text_of(app.text(f"http://127.0.0.1:{free_port}/v1"))
+    key = next(text_of(n) for n in walk(app.root) if re.fullmatch("[0-9a-f-]{36}", text_of(n)))
+    app.click("push button", "Restart Engine")
+    app.click("push button", "Close")
+    app.gone("progress bar", "Loading the model", 60)
+    check(request(address, key) == 200 and request(address, "another key") == 401, "the address does not answer as it should")
 
 
 @case("settings of a conversation: the likeliest word alone")
@@ -343,6 +382,36 @@ def _():
 
 
 if not real:
+    @case("a model is downloaded: looked up, paused, resumed by another run, whole")
+    def _():
+        global process, app
+        hub = Hub(model, "pebble-copy.gguf")
+        app.click("push button", "Pick a model")
+        app.click("push button", "Download…")
+        app.type("text", "Address of a model", "pebble")
+        app.click("push button", "Look Up")
+        app.text("This is not the address of a model")
+        app.type("text", "Address of a model", hub.url)
+        app.click("push button", "Look Up")
+        app.find("push button", "Download pebble-copy")
+        shoot("download-choice")
+        app.click("push button", "Download pebble-copy")
+        part = os.path.join(data, "models", "pebble-copy.gguf.part")
+        wait(lambda: os.path.exists(part) and os.path.getsize(part) == len(hub.content) // 2, 20, "half of the file")
+        shoot("download")
+        app.click("push button", "Pause download")
+        app.text("Paused")
+        process.kill()
+        process.wait()
+        process, app = start()
+        app.click("push button", "Choose a Model")
+        app.text("Paused")
+        app.click("push button", "Resume download")
+        app.gone("push button", "Discard download")
+        app.find("list item", "pebble-copy")
+        with open(part.removesuffix(".part"), "rb") as file:
+            check(file.read() == hub.content and hub.starts == [0, len(hub.content) // 2], f"the file is not that of the hub: {hub.starts}")
+
     @case("a model that cannot be loaded is a banner with the reason")
     def _():
         global process, app

@@ -12,9 +12,12 @@ import threading
 import time
 
 arguments = sys.argv[1:]
+if arguments == ["doctor"]:
+    print("a card\n  ok     error 1.00e-07  a kernel\nEverything works.")
+    sys.exit(0)
 model = arguments[1] if len(arguments) > 1 else ""
 options = dict(zip(arguments[2::2], arguments[3::2]))
-key = open(options["--api-key-file"]).read()
+keys = ["Bearer " + key for key in open(options["--api-key-file"]).read().split()]
 started = time.time()
 LOADING = 0.6
 
@@ -61,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                            "phase": "loading", "progress": done}))
             else:
                 self.send(200, '{"status":"ok","phase":"degraded","reason":"running on the CPU: the card has no room"}')
-        elif self.headers.get("Authorization") != "Bearer " + key:
+        elif self.headers.get("Authorization") not in keys:
             self.refuse(401, "a key is needed")
         elif self.path == "/props":
             self.send(200, '{"default_generation_settings":{"n_ctx":2048},"device":"a card"}')
@@ -79,7 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.event({"choices": [{"index": 0, "delta": fields, "finish_reason": None}]})
 
     def do_POST(self):
-        if self.headers.get("Authorization") != "Bearer " + key:
+        if self.headers.get("Authorization") not in keys:
             self.refuse(401, "a key is needed")
             return
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -125,7 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 if "refused" in os.path.basename(model):
     print("pumice: the file is truncated; download it again", file=sys.stderr)
     sys.exit(2)
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(options["--port"])), Handler)
 print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 while True:
