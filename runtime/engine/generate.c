@@ -166,7 +166,8 @@ static bool push_token(pm_answer *a, int32_t id) {
   return push_bytes(a, bytes, n, false);
 }
 
-void pm_answer_stop(pm_answer *a, pm_stop why) {
+// Emits what was held.
+static void end_early(pm_answer *a, pm_stop why) {
   if (a->done) return;
   bool wanted = push_bytes(a, "", 0, true);
   if (a->done) return;  // by a stop string at the very end
@@ -234,10 +235,10 @@ static pm_status take_token(pm_answer *a, int32_t id, int32_t *token) {
     size_t n;
     const char *bytes = pm_token_bytes(s->engine->tokenizer, id, false, &n);
     a->misfit = !pm_matcher_push(a->matcher, bytes, n);
-    if (pm_matcher_must_end(a->matcher)) pm_answer_stop(a, PM_STOP_END);
+    if (pm_matcher_must_end(a->matcher)) end_early(a, PM_STOP_END);
   }
   if (a->misfit) PM_FAIL(PM_ERR_ARGUMENT, "token %d does not fit the grammar", (int)id);
-  if (a->result.n_token == a->desc.max_tokens || s->length + 1 == s->engine->kv.n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
+  if (a->result.n_token == a->desc.max_tokens || s->length + 1 == s->engine->kv.n_ctx) end_early(a, PM_STOP_LENGTH);
   return PM_OK;
 }
 
@@ -252,7 +253,7 @@ pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) {
   const pm_session *s = a->session;
   int32_t id;
   *token = -1;
-  if (!a->done && s->length == s->engine->kv.n_ctx) pm_answer_stop(a, PM_STOP_LENGTH);
+  if (!a->done && s->length == s->engine->kv.n_ctx) end_early(a, PM_STOP_LENGTH);
   *done = a->done;
   if (a->done) return PM_OK;
   if (!s->has_logits) PM_FAIL(PM_ERR_ARGUMENT, "the session has no logits: evaluate the prompt, or the answer's newest token, first");
@@ -260,7 +261,7 @@ pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) {
   a->result.n_token++;
   tell_probs(a, id);
   if (pm_token_is_end(s->engine->tokenizer, id)) {
-    pm_answer_stop(a, PM_STOP_END);
+    end_early(a, PM_STOP_END);
   } else {
     PM_TRY(take_token(a, id, token));
   }
@@ -281,7 +282,7 @@ pm_status pm_answer_run(pm_answer *a) {
     PM_TRY(pm_answer_next(a, &id, &done));
     pm_status status = id < 0 ? PM_OK : pm_session_eval(a->session, &id, 1, NULL, NULL);
     if (status != PM_ERR_CANCELLED) PM_TRY(status);
-    if (status) pm_answer_stop(a, PM_STOP_CALLER);
+    if (status) end_early(a, PM_STOP_CALLER);
     done |= status != PM_OK;
   } while (!done);
   return PM_OK;

@@ -44,8 +44,6 @@ void pm_answer_end(pm_answer *a);  // NULL is fine
 // Samples from the session's logits and emits text. *token >= 0: the session does not hold it yet; unless *done, it must be evaluated
 // before the next call. Allocates nothing.
 pm_status pm_answer_next(pm_answer *a, int32_t *token, bool *done) PM_MUST_USE;
-// Ends it early: emits what was held.
-void pm_answer_stop(pm_answer *a, pm_stop why);
 pm_generated pm_answer_result(const pm_answer *a);  // of what has been sampled so far
 
 // The whole answer, which the session holds then. Cancelling the session stops like a false return of `text`. Allocates nothing.

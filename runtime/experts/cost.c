@@ -82,17 +82,6 @@ pm_cost_way pm_cost_choose(const pm_machine *x, const pm_cost_model *m, pm_cost_
   return best;
 }
 
-double pm_cost_share(const pm_machine *x) {
-  bool independent = x->link_rate + x->cpu_rate <= x->ram_rate;
-  return smaller(1, x->link_rate / (independent ? x->link_rate + x->cpu_rate : x->ram_rate));
-}
-
-double pm_cost_stream_hit(const pm_machine *x, const pm_cost_model *m) {
-  double cycle = pm_cost_cycle(m), lost = 1 / x->link_rate - 1 / x->cpu_rate;  // seconds per byte that streaming is slower
-  if (lost <= 0 || cycle <= 0) return 0;
-  return 1 - smaller(1, m->n_moe * x->handshake / lost / cycle);
-}
-
 // ---- prompts -------------------------------------------------------------------------------------------------------
 
 // Share of a layer's experts that at least one of n_row rows chooses, were all equally likely.

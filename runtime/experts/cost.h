@@ -5,6 +5,7 @@
 //   streamed     p0 + m / r_link                          the device waits for what it lacks (Eliseev and Mazur 2023, arXiv 2312.17238)
 //   assisted     c0 + m / r_cpu                           the processor computes them where they lie (Fiddler: arXiv 2402.07033)
 //   split        c0 + m / min(r_link + r_cpu, r_ram)      both at once, ending together; every missing byte leaves host memory once
+//                                                     (KTransformers, SOSP 2025, and FreeToken, arXiv 2608.16157)
 // where p0 is the link's latency and c0 what a layer loses when processor and device meet twice. The device's own share of a layer,
 // the experts that have slots, is read at r_vram: before a stream ends, beside what the processor does.
 #ifndef PM_COST_H
@@ -70,13 +71,6 @@ typedef struct pm_cost {
 pm_cost pm_cost_decode(const pm_machine *x, const pm_cost_model *m, pm_cost_found found, pm_cost_way way);
 // The way that is soonest; never PM_COST_CPU. stream_only: there is no choice.
 pm_cost_way pm_cost_choose(const pm_machine *x, const pm_cost_model *m, pm_cost_found found, bool stream_only);
-
-// Of a layer's missing bytes, the share that should be streamed so that link and processor end together; independent links share by their
-// rates, otherwise the link takes what it can of host memory's rate (KTransformers, SOSP 2025, and FreeToken, arXiv 2608.16157).
-double pm_cost_share(const pm_machine *x);
-// The hit rate above which streaming alone is sooner than the processor's help: missing bytes of a token below n_moe * c0 / (1 / r_link - 1
-// / r_cpu).
-double pm_cost_stream_hit(const pm_machine *x, const pm_cost_model *m);
 
 // A step of n_row rows of a prompt: all experts are needed once n_row * n_used exceeds n_expert by far, the layers without slots stream by
 // while the products run, and the slower of the two decides. `resident` and `disk` are shares of the experts' bytes.

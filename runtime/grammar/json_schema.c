@@ -162,7 +162,7 @@ static pm_status write(pm_schema_writer *w) {
   return w->out->status;
 }
 
-pm_status pm_json_schema_to_gbnf(const char *text, size_t bytes, pm_buffer *out) {
+static pm_status to_gbnf(const char *text, size_t bytes, pm_buffer *out) {
   pm_schema_writer *w;
   PM_NEW(&w, 1, "JSON schema");
   w->heap.limit = PM_SCHEMA_MAX_TEXT, w->out = out;
@@ -179,7 +179,7 @@ pm_status pm_json_schema_to_gbnf(const char *text, size_t bytes, pm_buffer *out)
 pm_status pm_json_schema_parse(const char *text, size_t bytes, pm_grammar **out) {
   pm_buffer gbnf = {.limit = PM_SCHEMA_MAX_TEXT};
   *out = NULL;
-  pm_status status = pm_json_schema_to_gbnf(text, bytes, &gbnf);
+  pm_status status = to_gbnf(text, bytes, &gbnf);
   if (status == PM_OK) {
     status = pm_grammar_parse(gbnf.at, gbnf.n, out);
     if (status) status = pm_fail_prefix(status, "JSON schema");

@@ -7,14 +7,10 @@
 #ifndef PM_JSON_SCHEMA_H
 #define PM_JSON_SCHEMA_H
 
-#include "buffer.h"
 #include "grammar.h"
 
 // PM_ERR_FORMAT for what is no JSON, PM_ERR_ARGUMENT for a schema that says nothing sensible, PM_ERR_UNSUPPORTED with the keyword and
 // where it is.
 pm_status pm_json_schema_parse(const char *text, size_t bytes, pm_grammar **out) PM_MUST_USE;
-
-// The same as GBNF.
-pm_status pm_json_schema_to_gbnf(const char *text, size_t bytes, pm_buffer *out) PM_MUST_USE;
 
 #endif

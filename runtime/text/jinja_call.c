@@ -26,7 +26,7 @@ static bool bind_builtin(pm_run *r, const pm_builtin *b, const char *what, pm_ar
   return true;
 }
 
-pm_value pm_call_builtin(pm_run *r, const pm_builtin *b, const char *what, pm_value self, pm_args *args) {
+static pm_value call_builtin(pm_run *r, const pm_builtin *b, const char *what, pm_value self, pm_args *args) {
   if (*b->parameters != '*' && !bind_builtin(r, b, what, args)) return (pm_value){0};
   return b->fn(r, self, args);
 }
@@ -34,12 +34,12 @@ pm_value pm_call_builtin(pm_run *r, const pm_builtin *b, const char *what, pm_va
 pm_value pm_call_filter(pm_run *r, pm_span name, pm_value in, pm_args *args) {
   const pm_builtin *f = pm_filter_find(name);
   if (!f) return pm_run_fail(r, PM_ERR_UNSUPPORTED, "unknown filter '%.*s'", (int)(name.n < 80 ? name.n : 80), name.at);
-  return pm_call_builtin(r, f, "the filter", in, args);
+  return call_builtin(r, f, "the filter", in, args);
 }
 
 bool pm_call_test(pm_run *r, pm_span name, pm_value in, pm_args *args) {
   const pm_builtin *t = pm_test_find(name);
-  if (t) return pm_value_truth(pm_call_builtin(r, t, "the test", in, args));
+  if (t) return pm_value_truth(call_builtin(r, t, "the test", in, args));
   pm_run_fail(r, PM_ERR_UNSUPPORTED, "unknown test '%.*s'", (int)(name.n < 80 ? name.n : 80), name.at);
   return false;
 }
@@ -94,7 +94,7 @@ pm_value pm_call(pm_run *r, pm_value callee, pm_args *args) {
   if (callee.kind != PM_OBJECT || callee.object->kind == PM_OBJECT_LOOP)
     return pm_run_fail(r, PM_ERR_FORMAT, "a %s cannot be called", pm_value_type(callee));
   const pm_object *o = callee.object;
-  return o->kind == PM_OBJECT_MACRO ? call_macro(r, o, args) : pm_call_builtin(r, o->builtin, "the function", o->self, args);
+  return o->kind == PM_OBJECT_MACRO ? call_macro(r, o, args) : call_builtin(r, o->builtin, "the function", o->self, args);
 }
 
 // ---- loop ----------------------------------------------------------------------------------------------------------

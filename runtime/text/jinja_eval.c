@@ -27,7 +27,7 @@ static pm_value method(pm_run *r, pm_value of, pm_span name) {
   return m ? pm_object_value(r, (pm_object){.kind = PM_OBJECT_METHOD, .builtin = m, .self = of}) : undefined(name);
 }
 
-pm_value pm_attribute(pm_run *r, pm_value of, pm_span name) {
+static pm_value attribute(pm_run *r, pm_value of, pm_span name) {
   if (of.kind == PM_UNDEFINED) return fail_undefined(r, of);
   if (of.kind == PM_OBJECT && of.object->kind == PM_OBJECT_LOOP) return pm_loop_attribute(r, of.object, name);
   pm_value v = method(r, of, name);
@@ -44,7 +44,7 @@ static bool in_range(pm_value index, size_t n, size_t *out) {
   return i >= 0 && i < (int64_t)n;
 }
 
-pm_value pm_item(pm_run *r, pm_value of, pm_value index) {
+static pm_value item_of(pm_run *r, pm_value of, pm_value index) {
   size_t i;
   if (of.kind == PM_UNDEFINED) return fail_undefined(r, of);
   if (of.kind == PM_DICT) {
@@ -56,13 +56,13 @@ pm_value pm_item(pm_run *r, pm_value of, pm_value index) {
     if (!pm_run_charge(r, of.text.n / 16) || !in_range(index, pm_count_chars(of.text), &i)) return undefined(PM_SPAN("character"));
     return pm_value_text(pm_chars(of.text, i, i + 1));
   }
-  return index.kind == PM_STRING && of.kind != PM_DICT ? pm_attribute(r, of, index.text)
+  return index.kind == PM_STRING && of.kind != PM_DICT ? attribute(r, of, index.text)
          : index.kind == PM_STRING                     ? method(r, of, index.text)
                                                        : undefined(PM_SPAN("item"));
 }
 
 pm_value pm_path(pm_run *r, pm_value of, pm_value path, pm_value fallback) {
-  if (path.kind != PM_STRING) return pm_item(r, of, path);
+  if (path.kind != PM_STRING) return item_of(r, of, path);
   for (pm_span rest = path.text; pm_run_ok(r);) {
     const char *dot = memchr(rest.at, '.', rest.n);
     pm_span part = {rest.at, dot ? (size_t)(dot - rest.at) : rest.n};
@@ -72,7 +72,7 @@ pm_value pm_path(pm_run *r, pm_value of, pm_value path, pm_value fallback) {
       digits = part.at[i] >= '0' && part.at[i] <= '9';
       index = 10 * index + part.at[i] - '0';
     }
-    of = pm_item(r, of, digits ? pm_value_int(index) : pm_value_text(part));
+    of = item_of(r, of, digits ? pm_value_int(index) : pm_value_text(part));
     if (of.kind == PM_UNDEFINED && fallback.kind != PM_UNDEFINED) of = fallback;
     if (!dot) break;
     rest = (pm_span){dot + 1, rest.n - part.n - 1};
@@ -303,12 +303,12 @@ static pm_value eval_dict(pm_run *r, const pm_node *n) {
 
 static pm_value eval_attribute(pm_run *r, const pm_node *n) {
   pm_value of = pm_eval(r, n->kid[0]);
-  return pm_run_ok(r) ? pm_attribute(r, of, n->value.text) : of;
+  return pm_run_ok(r) ? attribute(r, of, n->value.text) : of;
 }
 
 static pm_value eval_item(pm_run *r, const pm_node *n) {
   pm_value of = pm_eval(r, n->kid[0]), index = pm_eval(r, n->kid[1]);
-  return pm_run_ok(r) ? pm_item(r, of, index) : of;
+  return pm_run_ok(r) ? item_of(r, of, index) : of;
 }
 
 static pm_value eval_call(pm_run *r, const pm_node *n) {

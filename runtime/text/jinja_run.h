@@ -62,7 +62,6 @@ const pm_builtin *pm_method_find(pm_kind kind, pm_span name);
 const pm_builtin *pm_function_find(pm_span name);
 extern const pm_builtin pm_list_filters[];  // ends with a row without a name
 
-pm_value pm_call_builtin(pm_run *r, const pm_builtin *b, const char *what, pm_value self, pm_args *args);
 pm_value pm_call(pm_run *r, pm_value callee, pm_args *args);
 pm_value pm_call_filter(pm_run *r, pm_span name, pm_value in, pm_args *args);
 bool pm_call_test(pm_run *r, pm_span name, pm_value in, pm_args *args);
@@ -90,8 +89,6 @@ pm_value pm_capture(pm_run *r, const pm_node *body);
 pm_scope *pm_scope_push(pm_run *r, pm_scope *parent);  // the new one is current; returns the one before
 void pm_scope_set(pm_run *r, pm_span name, pm_value v);
 
-pm_value pm_attribute(pm_run *r, pm_value of, pm_span name);
-pm_value pm_item(pm_run *r, pm_value of, pm_value index);
 // "a.b.0", or an index; `fallback`, unless undefined, stands for what is not there.
 pm_value pm_path(pm_run *r, pm_value of, pm_value path, pm_value fallback);
 pm_value pm_binary(pm_run *r, pm_operator op, pm_value a, pm_value b);
@@ -103,9 +100,8 @@ bool pm_iterate(pm_run *r, pm_value v, pm_value **items, size_t *n);
 
 // ---- texts ---------------------------------------------------------------------------------------------------------
 
-// As Python's str and repr.
+// As Python's str.
 void pm_show(pm_run *r, pm_buffer *out, pm_value v);
-void pm_show_repr(pm_run *r, pm_buffer *out, pm_value v);
 pm_span pm_text_of(pm_run *r, pm_value v);                                    // as pm_show; a text itself is not copied
 bool pm_as_text(pm_value v, pm_span *out);                                    // of a text, and of a dict that has a source
 pm_value pm_format(pm_run *r, pm_span fmt, const pm_value *items, size_t n);  // Python's %

@@ -54,11 +54,13 @@ static void repr_text(pm_buffer *out, pm_span s) {
   pm_buffer_put(out, &quote, 1);
 }
 
+static void show_repr(pm_run *r, pm_buffer *out, pm_value v);
+
 static void show_list(pm_run *r, pm_buffer *out, const pm_list *l) {
   pm_buffer_puts(out, l->tuple ? "(" : "[");
   for (size_t i = 0; i < l->n; i++) {
     if (i) pm_buffer_puts(out, ", ");
-    pm_show_repr(r, out, l->items[i]);
+    show_repr(r, out, l->items[i]);
   }
   pm_buffer_puts(out, !l->tuple ? "]" : l->n == 1 ? ",)" : ")");
 }
@@ -67,9 +69,9 @@ static void show_dict(pm_run *r, pm_buffer *out, const pm_dict *d) {
   pm_buffer_puts(out, d->name_space ? "<Namespace {" : "{");
   for (size_t i = 0; i < d->n; i++) {
     if (i) pm_buffer_puts(out, ", ");
-    pm_show_repr(r, out, d->entries[i].key);
+    show_repr(r, out, d->entries[i].key);
     pm_buffer_puts(out, ": ");
-    pm_show_repr(r, out, d->entries[i].value);
+    show_repr(r, out, d->entries[i].value);
   }
   pm_buffer_puts(out, d->name_space ? "}>" : "}");
 }
@@ -81,7 +83,7 @@ static void show_float(pm_buffer *out, double d) {
     pm_json_write_float(out, d);
 }
 
-void pm_show_repr(pm_run *r, pm_buffer *out, pm_value v) {
+static void show_repr(pm_run *r, pm_buffer *out, pm_value v) {
   enum { MAX_DEPTH = 100 };
   if (r->depth > PM_JINJA_MAX_DEPTH * 10 + MAX_DEPTH) pm_run_fail(r, PM_ERR_FORMAT, "a value is nested too deeply to be shown");
   if (!pm_run_charge(r, 1)) return;
@@ -104,7 +106,7 @@ void pm_show(pm_run *r, pm_buffer *out, pm_value v) {
   pm_span text;
   if (v.kind == PM_UNDEFINED) return;
   if (!pm_as_text(v, &text)) {
-    pm_show_repr(r, out, v);
+    show_repr(r, out, v);
   } else if (pm_run_charge(r, text.n / 16)) {
     pm_buffer_put(out, text.at, text.n);
   }
@@ -137,7 +139,7 @@ static const char *format_one(pm_run *r, pm_buffer *out, const char *p, const ch
   bool is_number = pm_value_number(v, &number);
   if (letter == 's' || letter == 'r') {
     pm_buffer text = pm_run_buffer(r);
-    letter == 's' ? pm_show(r, &text, v) : pm_show_repr(r, &text, v);
+    letter == 's' ? pm_show(r, &text, v) : show_repr(r, &text, v);
     pm_span s = {text.at ? text.at : "", text.n};
     if (precision >= 0) s = pm_chars(s, 0, (size_t)precision);
     size_t n = pm_count_chars(s), pad = (size_t)width > n ? (size_t)width - n : 0;
