@@ -40,9 +40,9 @@ static void write_requests(FILE *f, const pm_server *s, const pm_board_state *st
          per((double)t->answer_tokens, t->answer_seconds));
   metric(f, "requests_processing", "gauge", "Requests in slots.", busy);
   metric(f, "requests_deferred", "gauge", "Requests in the queue.", state->n_waiting);
-  metric(f, "requests_finished_total", "counter", "Requests that were answered.", (double)t->finished);
+  metric(f, "requests_finished_total", "counter", "Requests that were answered; each of several choices counts.", (double)t->finished);
   metric(f, "requests_failed_total", "counter", "Requests that ended with an error.", (double)t->failed);
-  metric(f, "requests_cancelled_total", "counter", "Requests whose clients left.", (double)t->cancelled);
+  metric(f, "requests_cancelled_total", "counter", "Requests whose clients left; each of several choices counts.", (double)t->cancelled);
   metric(f, "requests_refused_total", "counter", "Requests for which the queue had no room.", (double)s->refused);
 }
 

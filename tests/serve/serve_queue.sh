@@ -12,7 +12,7 @@ check "starts" serve "$model" --parallel 8 --queue 1 --batch 1 --threads 1 --exa
 # ---- one more than there is room for
 
 ask() { # NUMBER FILE [FIELDS]
-  curl -sN -m 120 -o "$2" -w '%{http_code}' -d "$(user "Tell me a tale of $1 dragons." ',"max_tokens":40,"ignore_eos":true'"${3:-}")" "$url$chat" > "$2.code"
+  curl -sN -m 250 -o "$2" -w '%{http_code}' -d "$(user "Tell me a tale of $1 dragons." ',"max_tokens":40,"ignore_eos":true'"${3:-}")" "$url$chat" > "$2.code"
 }
 tale() { "$json_get" choices.0.message < "$1"; }
 waits() { good /metrics && grep -qx 'pumice_requests_processing 8' out && grep -qx 'pumice_requests_deferred 1' out; }
@@ -41,7 +41,7 @@ check "the ninth of eight waits, and has the answer that it has alone" ninth
 
 # A prompt that takes seconds, a request that waits for its slot, and comments in both streams before anything of an answer.
 words() { awk 'BEGIN { for (i = 0; i < 700; i++) printf "%d ", i % 10 }'; }
-stream() { curl -sN -m 120 -o "$1" -d "$(user "$2" ',"max_tokens":2,"stream":true,"cache_prompt":false,"id_slot":0,"sse_ping_interval":1')" "$url$chat"; }
+stream() { curl -sN -m 250 -o "$1" -d "$(user "$2" ',"max_tokens":2,"stream":true,"cache_prompt":false,"id_slot":0,"sse_ping_interval":1')" "$url$chat"; }
 quiet() { # FILE: what it says besides data are comments, and the first comment comes before any text
   grep -q '^:' "$1" && ! grep -qv '^$\|^:$\|^data: ' "$1" && awk '/^:/ { exit } /"(reasoning_)?content":"/ { bad = 1; exit } END { exit bad }' "$1" && [ "$(tail -n 2 "$1" | head -n 1)" = "data: [DONE]" ]
 }
