@@ -136,7 +136,7 @@ static gboolean on_late(gpointer late) {
 #define WAIT_FOR(condition)                                             \
   do {                                                                  \
     bool late = false;                                                  \
-    guint timer = g_timeout_add(20000, on_late, &late);                 \
+    guint timer = g_timeout_add(60000, on_late, &late);                 \
     while (!(condition) && !late) g_main_context_iteration(NULL, TRUE); \
     assert_false(late);                                                 \
     g_source_remove(timer);                                             \
