@@ -5,7 +5,7 @@
 //   streamed     p0 + m / r_link                          the device waits for what it lacks (Eliseev and Mazur 2023, arXiv 2312.17238)
 //   assisted     c0 + m / r_cpu                           the processor computes them where they lie (Fiddler: arXiv 2402.07033)
 //   split        c0 + m / min(r_link + r_cpu, r_ram)      both at once, ending together; every missing byte leaves host memory once
-//                                                     (KTransformers, SOSP 2025, and FreeToken, arXiv 2608.16157)
+//                                                       (KTransformers, SOSP 2025, and FreeToken, arXiv 2608.16157)
 // where p0 is the link's latency and c0 what a layer loses when processor and device meet twice. The device's own share of a layer,
 // the experts that have slots, is read at r_vram: before a stream ends, beside what the processor does.
 #ifndef PM_COST_H
