@@ -3,7 +3,8 @@
 // A group of cases becomes one program, so that a backend is made once per group: every case is an op with tensors of its own, and
 // every step of the group runs all of them. Before each step all inputs are drawn anew and all outputs are filled with a poison pattern,
 // so that what an op forgets to write, or writes outside its view or below its last row, shows. Views that are strided leave gaps
-// around every item (offsets and strides are multiples of 4 values where the width is). Expert ids of a row are distinct.
+// around every item (offsets and strides are multiples of 4 values where the width is). Expert ids of a row are distinct. Router
+// logits are drawn such that rounding cannot change the choice: scores are equal or clearly apart.
 #ifndef PM_SELFTEST_CASES_H
 #define PM_SELFTEST_CASES_H
 

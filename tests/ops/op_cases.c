@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "test_seed.h"
+
 // ---- products with every format ----
 
 static const pm_case_step product_steps[] = {
@@ -145,16 +147,14 @@ static bool on_case(void *user, const pm_case_result *r) {
 }
 
 void op_cases_check(const pm_case_target *tested, const pm_case_target *reference, const char *only) {
-  const uint64_t seed = 20240517;
   uint32_t n_failed = 0, n_group = 0, n_case[PM_OP_COUNT] = {0};
-  printf("seed %llu\n", (unsigned long long)seed);
   for (uint32_t i = 0; op_case_group(i); i++) {
     const pm_case_group *g = op_case_group(i);
     for (uint32_t k = 0; k < g->n_case; k++) n_case[g->cases[k].op]++;
     if (!is_wanted(g->name, only)) continue;
     n_group++;
     tally t = {0};
-    pm_status status = pm_cases_run(g, tested, reference, seed + i, on_case, &t);
+    pm_status status = pm_cases_run(g, tested, reference, test_seed() + i, on_case, &t);
     if (status) fail_msg("%s: %s", g->name, pm_fail_message());
     printf("%-13s %4u cases, %u failed, worst error %.1e\n", g->name, t.n_run, t.n_failed, t.worst);
     assert_int_equal(t.n_run, g->n_case * g->n_step);

@@ -11,6 +11,7 @@
 
 #include "cpu_assist.h"
 #include "memory.h"
+#include "test_seed.h"
 
 enum { N_EXPERT = 13, N_USED = 4, MAX_ROWS = 5 };
 
@@ -102,7 +103,7 @@ static pm_backend *make_backend(layer *l, pm_cpu_desc desc) {
 
 static void check_layer(const pm_type types[3], uint32_t d, uint32_t d_ff, bool exact, uint32_t n_thread) {
   layer l = {0};
-  pm_rng rng = pm_rng_seed(d * 31 + d_ff + types[0]);
+  pm_rng rng = pm_rng_seed(test_seed() + d * 31 + d_ff + types[0]);
   make_layer(&l, &rng, types, d, d_ff);
   inputs in = {.x = malloc(MAX_ROWS * d * sizeof(float))};
   for (int i = 0; i < 3; i++) in.y[i] = malloc(MAX_ROWS * d * sizeof(float));

@@ -12,6 +12,7 @@
 #include "gpu_device.h"
 #include "pick.h"
 #include "selftest_cases.h"
+#include "test_seed.h"
 #include "testbed.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -69,7 +70,7 @@ static void check(const char *op, const pm_case *cases, uint32_t n_case, uint32_
     tally t = {0};
     pm_case_group g = {text, cases, n_case, steps, COUNT(steps), 16};
     pm_gpu_pick_force(row);
-    pm_status status = pm_cases_run(&g, &(pm_case_target){make_gpu, &desc, 1e-10, 1e-10, rounded}, NULL, 20261122 + row, on_case, &t);
+    pm_status status = pm_cases_run(&g, &(pm_case_target){make_gpu, &desc, 1e-10, 1e-10, rounded}, NULL, test_seed() + row, on_case, &t);
     pm_gpu_pick_force(UINT32_MAX);
     if (status) fail_msg("%s: %s", text, pm_fail_message());
     assert_int_equal(t.n, n_case * COUNT(steps));

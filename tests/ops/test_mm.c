@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,6 +13,7 @@
 #include "backend.h"
 #include "isa.h"
 #include "kernels.h"
+#include "test_seed.h"
 
 static uint64_t seed;
 
@@ -361,9 +361,8 @@ static void test_paths(void **state) {
   print_message("paths: %u, best: %s\n", n, pm_cpu_path_name());
 }
 
-int main(int argc, char **argv) {
-  seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
-  print_message("seed %llu\n", (unsigned long long)seed);
+int main(void) {
+  seed = test_seed();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_paths),     cmocka_unit_test(test_quantization), cmocka_unit_test(test_extremes), cmocka_unit_test(test_shapes),
       cmocka_unit_test(test_same_bits), cmocka_unit_test(test_accumulate),   cmocka_unit_test(test_glu),

@@ -11,6 +11,7 @@
 
 #include "pick.h"
 #include "selftest_cases.h"
+#include "test_seed.h"
 
 static const pm_case_step steps[] = {{1, 1, 1, 3}, {3, 2, 1, 0}, {41, 1, 2, 90}};
 
@@ -67,10 +68,11 @@ static void every_row_is_right(void **state) {
   pm_gpu_desc desc = {.device = device && *device ? device : "0", .exact = true};
   for (uint32_t row = 0; row < pm_gpu_pick_count(); row++) {
     const char *text = pm_gpu_pick_text(row);
+    if (strstr(text, " MATRIX ") || strstr(text, " DOT8 ")) continue;  // these round: they have tests of their own
     pm_op_kind op = op_of(text);
     pm_case_group g = {text, by_op[op].cases, by_op[op].n_case, steps, sizeof steps / sizeof *steps, 16};
     pm_gpu_pick_force(row);
-    pm_status status = pm_cases_run(&g, &(pm_case_target){make_gpu, &desc, 1e-10, 1e-10}, NULL, 20240601 + row, on_case,
+    pm_status status = pm_cases_run(&g, &(pm_case_target){make_gpu, &desc, 1e-10, 1e-10}, NULL, test_seed() + row, on_case,
                                     (void *)(uintptr_t)text);
     pm_gpu_pick_force(UINT32_MAX);
     if (status) fail_msg("%s: %s", text, pm_fail_message());
