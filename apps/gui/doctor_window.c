@@ -38,6 +38,15 @@ static void show_running(doctor *d, bool runs) {
   gtk_spinner_set_spinning(GTK_SPINNER(d->spinner), runs);
 }
 
+// Its output has ended, so it has, too: a driver may have taken it along.
+static void show_end(doctor *d) {
+  g_subprocess_wait(d->process, NULL, NULL);
+  if (!g_subprocess_get_if_signaled(d->process)) return;
+  int number = g_subprocess_get_term_sig(d->process);
+  g_autofree char *text = g_strdup_printf("The check was ended by signal %d (%s).", number, g_strsignal(number));
+  add_text(d, text);
+}
+
 static void on_line(GObject *stream, GAsyncResult *result, gpointer user) {
   GError *error = NULL;
   g_autofree char *line = g_data_input_stream_read_line_finish_utf8(G_DATA_INPUT_STREAM(stream), result, NULL, &error);
@@ -49,6 +58,7 @@ static void on_line(GObject *stream, GAsyncResult *result, gpointer user) {
     add_text(d, line);
     g_data_input_stream_read_line_async(d->lines, G_PRIORITY_DEFAULT, d->cancel, on_line, d);
   } else {
+    show_end(d);
     end_process(d);
     show_running(d, false);
   }
