@@ -77,6 +77,9 @@ uint float_to_half(float f) {
 vec4 bytes(uint w) { return vec4(w & 255u, (w >> 8) & 255u, (w >> 16) & 255u, w >> 24); }
 vec4 signed_bytes(uint w) { return vec4((ivec4(int(w)) << ivec4(24, 16, 8, 0)) >> 24); }
 
+// The last bytes of four numbers.
+uint pack_bytes(ivec4 v) { return uint(v.x & 255 | (v.y & 255) << 8 | (v.z & 255) << 16 | v.w << 24); }
+
 // Bits 0..3 as 0 or 1 in the four bytes of a word.
 uint bits_to_bytes(uint b) { return b & 1u | (b & 2u) << 7 | (b & 4u) << 14 | (b & 8u) << 21; }
 

@@ -53,7 +53,7 @@ static pm_status pick(pm_gpu_device *d, const pm_gpu_desc *desc) {
   pm_status status = pm_gpu_choose(probes, n, desc->device, &index);
   if (!status) d->probe = probes[index];
   pm_free(probes);
-  if (desc->exact) d->probe.needs &= ~(uint32_t)PM_NEED_MATRIX, d->probe.traits.matrix = (pm_gpu_matrix){0};
+  if (desc->exact) d->probe.needs &= ~(uint32_t)(PM_NEED_MATRIX | PM_NEED_DOT8), d->probe.traits.matrix = (pm_gpu_matrix){0};
   return status;
 }
 

@@ -45,8 +45,8 @@ typedef struct pm_gpu_tiles {
 bool pm_gpu_is_tiled(const pm_gpu_pick *pick);  // matmul or matmul_coop, not one of the kernels that read weights by lanes
 uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick);
 
-// What tiles read of x, declared for the next dispatch: the view itself or, for matmul_coop, halves that are made of it here. Other
-// declarations come after.
+// What a product reads of x, declared for the next dispatch: the view itself or, for kernels that want it otherwise (halves for
+// matmul_coop, fixed point for _dot8), what is made of it here. Other declarations come after.
 pm_push_view pm_gpu_record_input(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_view *x, pm_rows rows);
 void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_gpu_tiles *t);
 

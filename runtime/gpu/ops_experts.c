@@ -154,11 +154,11 @@ static void record_gate_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
                               bool gated) {
   const pm_tensor *w = matrix == GATE ? a->experts->gate : a->experts->up;
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL), n_used = a->ids.n;
-  pm_push_view ids = pm_gpu_push_view(&a->ids);
+  pm_push_view x = pm_gpu_record_input(r, pick, &a->x, PM_ROWS_ALL), ids = pm_gpu_push_view(&a->ids);
   pm_push_experts push = {
       .w = push_experts(r, a->experts, matrix),
       .up_at = push_experts(r, a->experts, UP).at,
-      .x = pm_gpu_push_input(r, &a->x),
+      .x = x,
       .y = pm_gpu_push_view(y),
       .ids_at = ids.at,
       .ids_row = ids.row,
@@ -166,7 +166,6 @@ static void record_gate_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated};
   pm_gpu_record_read_experts(r, a->experts, (int)matrix, (int)matrix + (gated ? 2 : 1));
-  pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_write(r, y->tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, w->type).text,
@@ -189,10 +188,11 @@ static void record_glu_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const 
 
 static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_op_experts_down *a) {
   uint32_t n_row = pm_gpu_rows(r, PM_ROWS_ALL);
+  pm_push_view x = pm_gpu_record_input(r, pick, &a->x, PM_ROWS_ALL);
   pm_push_view ids = pm_gpu_push_view(&a->ids), weights = pm_gpu_push_view(&a->weights);
   pm_push_experts push = {
       .w = push_experts(r, a->experts, DOWN),
-      .x = pm_gpu_push_input(r, &a->x),
+      .x = x,
       .y = pm_gpu_push_view(&a->y),
       .ids_at = ids.at,
       .ids_row = ids.row,
@@ -202,7 +202,6 @@ static void record_down_lanes(pm_gpu_recorder *r, const pm_gpu_pick *pick, const
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c};
   pm_gpu_record_read_experts(r, a->experts, DOWN, DOWN + 1);
-  pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_read(r, a->ids.tensor);
   pm_gpu_record_read(r, a->weights.tensor);
   pm_gpu_record_write(r, a->y.tensor);

@@ -38,31 +38,34 @@ bool pm_gpu_is_tiled(const pm_gpu_pick *pick) { return is_coop(pick) || !strcmp(
 
 uint32_t pm_gpu_tile_rows(const pm_gpu_pick *pick) { return is_coop(pick) ? pick->b : 4 * pick->c * (pick->workgroup / pick->a); }
 
-static pm_push_view record_halves(pm_gpu_recorder *r, const pm_view *x, pm_rows rows) {
-  uint32_t n_row = pm_gpu_rows(r, rows), n_unit = pm_gpu_row_units(x->n), n = PM_HALVES_WORDS(n_unit);
+// Rows of x in another form, in `n` words each.
+static pm_push_view record_converted(pm_gpu_recorder *r, const char *kernel, const pm_view *x, pm_rows rows, uint32_t n_unit, uint32_t n) {
+  uint32_t n_row = pm_gpu_rows(r, rows);
   uint32_t workgroup = pm_gpu_traits_of(r)->max_invocations;
   if (workgroup > 256) workgroup = 256;
-  pm_tensor *halves = pm_gpu_temp(r, "halves", (uint64_t)n_row * x->n_batch * n);
+  pm_tensor *converted = pm_gpu_temp(r, kernel, (uint64_t)n_row * x->n_batch * n);
   pm_push_halve push = {.x = pm_gpu_push_input(r, x),
-                        .y = {.at = pm_gpu_word(halves), .row = n * x->n_batch, .batch = n},
+                        .y = {.at = pm_gpu_word(converted), .row = n * x->n_batch, .batch = n},
                         .n = x->n,
                         .n_unit = n_unit,
                         .logits = rows == PM_ROWS_LOGITS};
   pm_gpu_record_read(r, x->tensor);
-  pm_gpu_record_write(r, halves);
-  pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = "halve",
+  pm_gpu_record_write(r, converted);
+  pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = kernel,
                                                .constants = &workgroup,
                                                .n_constant = 1,
                                                .push = &push,
                                                .push_bytes = sizeof push,
                                                .groups = {n_row, x->n_batch, 1},
                                                .cost = 10.0 * n_row * x->n_batch * x->n});
-  pm_gpu_record_read(r, halves);
+  pm_gpu_record_read(r, converted);
   return push.y;
 }
 
 pm_push_view pm_gpu_record_input(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_view *x, pm_rows rows) {
-  if (is_coop(pick)) return record_halves(r, x, rows);
+  uint32_t n_unit = pm_gpu_row_units(x->n);
+  if (is_coop(pick)) return record_converted(r, "halve", x, rows, n_unit, PM_HALVES_WORDS(n_unit));
+  if (strstr(pick->kernel, "_dot8")) return record_converted(r, "fix", x, rows, n_unit, PM_FIXED_WORDS(n_unit));
   pm_gpu_record_read(r, x->tensor);
   return pm_gpu_push_input(r, x);
 }
@@ -99,16 +102,16 @@ void pm_gpu_record_tiles(pm_gpu_recorder *r, const pm_gpu_pick *pick, const pm_g
 static void record_lanes(pm_gpu_recorder *r, const pm_op_matmul *a, const pm_gpu_pick *pick, pm_push_weight w, pm_push_weight up) {
   uint32_t n_row = pm_gpu_rows(r, a->rows), n_batch = (uint32_t)a->w->ne[2], n_pass = pm_gpu_groups(n_row, pick->c);
   bool gated = a->w_up != NULL;
+  pm_push_view x = pm_gpu_record_input(r, pick, &a->x, a->rows);
   pm_push_matvec push = {
       .w = w,
       .up_arena = up.arena,
       .up_at = up.at,
-      .x = pm_gpu_push_input(r, &a->x),
+      .x = x,
       .y = pm_gpu_push_view(&a->y),
       .logits = a->rows == PM_ROWS_LOGITS,
   };
   uint32_t constants[] = {pick->workgroup, pm_gpu_traits_of(r)->subgroup, pick->a, pick->b, pick->c, gated, a->accumulate};
-  pm_gpu_record_read(r, a->x.tensor);
   pm_gpu_record_write(r, a->y.tensor);
   pm_gpu_record_dispatch(r, &(pm_gpu_dispatch){.kernel = pm_gpu_kernel_name(pick->kernel, a->w->type).text,
                                                .constants = constants,

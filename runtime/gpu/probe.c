@@ -31,6 +31,7 @@ typedef struct answers {
   VkPhysicalDeviceVulkan12Features f12;
   VkPhysicalDeviceSubgroupSizeControlFeatures size_features;
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
+  VkPhysicalDeviceShaderIntegerDotProductProperties dots;
   VkPhysicalDeviceFaultFeaturesEXT fault;
   pm_gpu_matrix_features matrix;
 } answers;
@@ -63,6 +64,7 @@ static void ask(VkPhysicalDevice physical, answers *a) {
   a->features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   a->f12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   a->size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
+  a->dots.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES;
   a->dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES;
   a->fault.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT;
   a->matrix.sType = (VkStructureType)PM_GPU_MATRIX_FEATURES_TYPE;
@@ -70,7 +72,8 @@ static void ask(VkPhysicalDevice physical, answers *a) {
   if (v12) chain(&a->properties, &a->v11), chain(&a->properties, &a->v12), chain(&a->features, &a->f12);
   if (v12 && (v13 || has(a, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)))
     chain(&a->properties, &a->size), chain(&a->features, &a->size_features);
-  if (v12 && (v13 || has(a, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME))) chain(&a->features, &a->dot);
+  if (v12 && (v13 || has(a, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)))
+    chain(&a->properties, &a->dots), chain(&a->features, &a->dot);
   if (has(a, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME)) chain(&a->properties, &a->pci);
   if (has(a, VK_EXT_DEVICE_FAULT_EXTENSION_NAME)) chain(&a->features, &a->fault);
   if (v12 && has(a, PM_GPU_MATRIX_EXTENSION)) chain(&a->features, &a->matrix);
@@ -234,6 +237,7 @@ static void find_limits(const answers *a, pm_gpu_probe *p) {
                                                                                  : a->v11.maxMemoryAllocationSize;
   if (a->f12.shaderFloat16) p->needs |= PM_NEED_F16;
   if (a->dot.shaderIntegerDotProduct) p->needs |= PM_NEED_DOT8;
+  p->traits.fast_dot8 = a->dots.integerDotProduct4x8BitPackedSignedAccelerated;
   p->info.subgroup_min = p->size_control ? a->size.minSubgroupSize : p->traits.subgroup;
   p->info.subgroup_max = p->size_control ? a->size.maxSubgroupSize : p->traits.subgroup;
 }

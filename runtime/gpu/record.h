@@ -33,6 +33,7 @@ typedef struct pm_gpu_traits {
   uint32_t vendor_id;
   uint32_t home_arenas;  // array length of binding 6 on this device
   bool software;         // a CPU
+  bool fast_dot8;        // products of four pairs of signed bytes are one instruction
   pm_gpu_matrix matrix;  // of halves, with sums in f32 (shaders/op/matmul_coop.comp); zeros: none
 } pm_gpu_traits;
 const pm_gpu_traits *pm_gpu_traits_of(const pm_gpu_recorder *r);

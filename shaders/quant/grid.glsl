@@ -20,5 +20,11 @@ vec4 signed_values(vec4 v, uint s) {
   return uintBitsToFloat(floatBitsToUint(v) | uvec4(s << 31, signs));
 }
 
+// The same of bytes that are not 0.
+uint signed_bytes_of(uint v, uint s) {
+  uint negative = ((s & 15u) * 0x204081u) & 0x01010101u;
+  return (v ^ (negative << 8) - negative) + negative;
+}
+
 // Seven bits and one that makes their number even.
 uint even_signs(uint s) { return (s & 127u) | (uint(bitCount(s & 127u)) & 1u) << 7; }

@@ -21,16 +21,17 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
 }
 
 // The alphabet 8, 25, 43.
-vec4 alphabet_values(uint digits) {
+uint alphabet_bytes(uint digits) {
   uint w = spread_digits(digits & 255u);
-  return bytes(w * 17 + ((w >> 1) & 0x01010101u) + 0x08080808u);
+  return w * 17 + ((w >> 1) & 0x01010101u) + 0x08080808u;
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) {
+uint unit_point(raw_unit raw, uint u, uint i) {
   uint high = raw.high >> (8 * (u & 3u) + (i & 6u)), shift = 4 * (i & 6u);
-  uint point = grid_point((raw.index >> shift) & 255u | (high & 3u) << 8);
-  return signed_values(alphabet_values(point >> (8 * (i & 1u))), raw.signs >> (4 * i));
+  return alphabet_bytes(grid_point((raw.index >> shift) & 255u | (high & 3u) << 8) >> (8 * (i & 1u)));
 }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return signed_values(bytes(unit_point(raw, u, i)), raw.signs >> (4 * i)); }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return signed_bytes_of(unit_point(raw, u, i), raw.signs >> (4 * i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   uint scale = raw.scales >> (8 * (u & 3u));

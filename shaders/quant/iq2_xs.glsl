@@ -21,10 +21,11 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[4 * row + u / 16]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint eight = raw.q[i / 4] >> (8 * (i & 2u));
-  return signed_values(bytes(grid[2 * (eight & 511u) + (i & 1u)]), even_signs(eight >> 9) >> (4 * (i & 1u)));
-}
+uint unit_eight(raw_unit raw, uint i) { return raw.q[i / 4] >> (8 * (i & 2u)); }
+uint unit_point(raw_unit raw, uint i) { return grid[2 * (unit_eight(raw, i) & 511u) + (i & 1u)]; }
+uint unit_signs(raw_unit raw, uint i) { return even_signs(unit_eight(raw, i) >> 9) >> (4 * (i & 1u)); }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return signed_values(bytes(unit_point(raw, i)), unit_signs(raw, i)); }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return signed_bytes_of(unit_point(raw, i), unit_signs(raw, i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   uint scale = raw.scales >> (8 * (u & 3u));

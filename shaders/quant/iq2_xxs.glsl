@@ -20,10 +20,13 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
   return raw_unit(weights4[arena].v[at], weights4[arena].v[at + 1], weights4[arena].v[4 * row + u / 16]);
 }
 
+uint unit_index(raw_unit raw, uint i) { return 2 * ((raw.index >> (4 * (i & 6u))) & 255u) + (i & 1u); }
+uint unit_signs(raw_unit raw, uint i) { return even_signs(raw.signs >> (7 * (i / 2))); }
 vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint point = (raw.index >> (4 * (i & 6u))) & 255u, signs = even_signs(raw.signs >> (7 * (i / 2)));
-  return signed_values(bytes(grid[2 * point + (i & 1u)]), signs >> (4 * (i & 1u)));
+  uint at = unit_index(raw, i), signs = unit_signs(raw, i);
+  return signed_values(bytes(grid[at]), signs >> (4 * (i & 1u)));
 }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return signed_bytes_of(grid[unit_index(raw, i)], unit_signs(raw, i) >> (4 * (i & 1u))); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   return vec2(half_to_float((raw.d >> (16 * ((u / 8) & 1u))) & 0xffffu) * float(2 * (raw.signs >> 28) + 1) / 8.0);

@@ -21,10 +21,12 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[block + 2 + (u & 7u)], weights4[arena].v[block + 10], weights4[arena].v[4 * row + u / 16]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) {
-  uint ninth = raw.high >> (8 * (u & 3u) + i), point = (raw.index[i / 4] >> (8 * (i & 3u))) & 255u | (ninth & 1u) << 8;
-  return signed_values(bytes(grid[point]), raw.signs >> (4 * i));
+uint unit_point(raw_unit raw, uint u, uint i) {
+  uint ninth = raw.high >> (8 * (u & 3u) + i);
+  return grid[(raw.index[i / 4] >> (8 * (i & 3u))) & 255u | (ninth & 1u) << 8];
 }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return signed_values(bytes(unit_point(raw, u, i)), raw.signs >> (4 * i)); }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return signed_bytes_of(unit_point(raw, u, i), raw.signs >> (4 * i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   uint scale = (raw.scales >> (4 * (u & 7u))) & 15u;

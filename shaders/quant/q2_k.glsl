@@ -12,7 +12,8 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   weights4[arena].v[4 * row + u / 8]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes(pairs(raw.q, u, i)); }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return pairs(raw.q, u, i); }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes(unit_bytes(raw, u, i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   return half_to_float(raw.dm & 0xffffu) * vec2(pairs_bytes(raw.scales & 0x0f0f0f0fu, u));

@@ -14,10 +14,11 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   uvec2(weights4[arena].v[words + (u & 1u)], weights4[arena].v[words + 2]), weights4[arena].v[4 * row + u / 16]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) {
+uint unit_bytes(raw_unit raw, uint u, uint i) {
   uint bit = (u & 4u) + 2 * (u & 1u) + i / 4;
-  return bytes(pairs(raw.q, u, i) | ((raw.high[i & 3] >> bit) & 0x01010101u) << 2);
+  return pairs(raw.q, u, i) | ((raw.high[i & 3] >> bit) & 0x01010101u) << 2;
 }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes(unit_bytes(raw, u, i)); }
 
 // Scale s: low nibble s / 8 of byte s % 8, high pair s / 4 of byte 8 + s % 4.
 vec2 unit_scale(raw_unit raw, uint u) {

@@ -14,7 +14,8 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
   return raw_unit(weights16[arena].v[block + 1 + (u & 7u)], weights16[arena].v[block]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes((raw.q[i & 3] >> (i & 4u)) & 0x0f0f0f0fu); }
+uint unit_bytes(raw_unit raw, uint u, uint i) { return (raw.q[i & 3] >> (i & 4u)) & 0x0f0f0f0fu; }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes(unit_bytes(raw, u, i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) { return k_scales(raw.head, u & 6u); }
 vec2 unit_offset(raw_unit raw, uint u) { return k_mins(raw.head, u & 6u); }

@@ -16,10 +16,11 @@ raw_unit unit_load(uint arena, uint row, uint n_unit, uint u) {
                   uvec2(weights4[arena].v[scales], weights4[arena].v[scales + 1]), weights4[arena].v[4 * row + u / 16]);
 }
 
-vec4 unit_values(raw_unit raw, uint u, uint i) {
+uint unit_bytes(raw_unit raw, uint u, uint i) {
   uint shift = (u & 2u) + (i & 4u);
-  return bytes((raw.low[i & 3] >> (i & 4u)) & 0x0f0f0f0fu | ((raw.high[i & 3] >> shift) & 0x03030303u) << 4);
+  return (raw.low[i & 3] >> (i & 4u)) & 0x0f0f0f0fu | ((raw.high[i & 3] >> shift) & 0x03030303u) << 4;
 }
+vec4 unit_values(raw_unit raw, uint u, uint i) { return bytes(unit_bytes(raw, u, i)); }
 
 vec2 unit_scale(raw_unit raw, uint u) {
   float d = half_to_float((raw.d >> (16 * ((u / 8) & 1u))) & 0xffffu);
