@@ -29,6 +29,7 @@ typedef struct codebook {
   uint32_t runs;                                    // of 16 that share a factor
   int n_scale;                                      // factors 1, 3, 5 ..
   float rms;                                        // of normal data, in units of d * factor: what makes the error least
+  bool by_size;                                     // large values count for more than their importances say
 } codebook;
 
 static codebook codebook_of(pm_type type) {
@@ -39,7 +40,7 @@ static codebook codebook_of(pm_type type) {
     case PM_TYPE_IQ3_XXS: return (codebook){NULL, pm_grid_IQ3_XXS, 256, true, NO_SHIFT, 2, 16, 26};
     case PM_TYPE_IQ3_S: return (codebook){NULL, pm_grid_IQ3_S, 512, false, NO_SHIFT, 2, 16, 6.5f};
     case PM_TYPE_IQ1_S: return (codebook){pm_grid_IQ1_S, NULL, 2048, false, SHIFT_RUN, 2, 8, 6.5f};
-    default: return (codebook){pm_grid_IQ1_S, NULL, 2048, false, SHIFT_EIGHT, 1, 8, 6.5f};  // IQ1_M
+    default: return (codebook){pm_grid_IQ1_S, NULL, 2048, false, SHIFT_EIGHT, 1, 8, 6.5f, true};  // IQ1_M
   }
 }
 
@@ -216,12 +217,14 @@ static float best_scale(const search *s, int first, int n, float wanted, uint32_
 
 // Takes the signs off; where their number must be even, one sign is wrong: that of the value for which it matters least.
 static void take_values(search *s, const float *x, const float *w) {
+  float square = 0;
+  for (int k = 0; k < 256; k++) square += x[k] * x[k] / 256;
   for (int t = 0; t < EIGHTS; t++) {
     uint32_t signs = 0;
     int cheapest = 8 * t;
     for (int k = 8 * t; k < 8 * t + 8; k++) {
       bool negative = s->c.shift == NO_SHIFT && x[k] < 0;
-      s->w[k] = w[k], s->x[k] = negative ? -x[k] : x[k];
+      s->w[k] = s->c.by_size ? w[k] * sqrtf(square + x[k] * x[k]) : w[k], s->x[k] = negative ? -x[k] : x[k];
       signs |= (uint32_t)negative << k % 8;
       if (s->w[k] * s->x[k] < s->w[cheapest] * s->x[cheapest]) cheapest = k;
     }

@@ -67,11 +67,11 @@ static void real_rows_are_near(void **state) {
     pm_type type;
     double most;
   } bounds[] = {
-      {PM_TYPE_Q4_0, 0.08},     {PM_TYPE_Q4_1, 0.0689}, {PM_TYPE_Q5_0, 0.0404},   {PM_TYPE_Q5_1, 0.033},   {PM_TYPE_Q8_0, 0.0053},
-      {PM_TYPE_Q4_K, 0.0696},   {PM_TYPE_Q5_K, 0.0341}, {PM_TYPE_Q6_K, 0.009},    {PM_TYPE_Q2_K, 0.262},   {PM_TYPE_Q3_K, 0.142},
-      {PM_TYPE_IQ1_S, 0.447},   {PM_TYPE_IQ1_M, 0.414}, {PM_TYPE_IQ2_XXS, 0.335}, {PM_TYPE_IQ2_XS, 0.291}, {PM_TYPE_IQ2_S, 0.244},
-      {PM_TYPE_IQ3_XXS, 0.182}, {PM_TYPE_IQ3_S, 0.133}, {PM_TYPE_IQ4_NL, 0.0744}, {PM_TYPE_IQ4_XS, 0.075}, {PM_TYPE_MXFP4, 0.114},
-      {PM_TYPE_NVFP4, 0.0878},  {PM_TYPE_TQ1_0, 0.435}, {PM_TYPE_TQ2_0, 0.435},
+      {PM_TYPE_Q4_0, 0.08},      {PM_TYPE_Q4_1, 0.0689},  {PM_TYPE_Q5_0, 0.0404},    {PM_TYPE_Q5_1, 0.033},    {PM_TYPE_Q8_0, 0.0053},
+      {PM_TYPE_Q4_K, 0.0696},    {PM_TYPE_Q5_K, 0.0341},  {PM_TYPE_Q6_K, 0.009},     {PM_TYPE_Q2_K, 0.262},    {PM_TYPE_Q3_K, 0.142},
+      {PM_TYPE_IQ1_S, 0.4593},   {PM_TYPE_IQ1_M, 0.431},  {PM_TYPE_IQ2_XXS, 0.3400}, {PM_TYPE_IQ2_XS, 0.2943}, {PM_TYPE_IQ2_S, 0.2459},
+      {PM_TYPE_IQ3_XXS, 0.1828}, {PM_TYPE_IQ3_S, 0.1333}, {PM_TYPE_IQ4_NL, 0.0744},  {PM_TYPE_IQ4_XS, 0.075},  {PM_TYPE_MXFP4, 0.114},
+      {PM_TYPE_NVFP4, 0.0878},   {PM_TYPE_TQ1_0, 0.435},  {PM_TYPE_TQ2_0, 0.435},
   };
   size_t row = 0, n_bound = 0, n_format = 0;
   read_rows();
