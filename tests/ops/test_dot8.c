@@ -6,15 +6,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "gpu_device.h"
-#include "pick.h"
-#include "selftest_cases.h"
+#include "rounding_rows.h"
 #include "spirv.h"
-#include "test_seed.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -44,39 +41,9 @@ static const char *device(void) {
   return name && *name ? name : "0";
 }
 
-typedef struct tally {
-  uint32_t n;
-  double worst;
-} tally;
-
-static bool on_case(void *user, const pm_case_result *r) {
-  tally *t = user;
-  if (!r->passed) fail_msg("%s: %s", r->name, r->detail);
-  t->n++, t->worst = r->nmse > t->worst ? r->nmse : t->worst;
-  return true;
-}
-
-static pm_status make_gpu(void *user, pm_backend **out) { return pm_gpu_create(user, out); }
-
-// n_most: rows of pick.def.
 static void check(const char *op, const pm_case *cases, uint32_t n_case, uint32_t n_most) {
-  pm_gpu_desc desc = {.device = device()};
-  uint32_t n_row = 0;
-  for (uint32_t row = 0; row < pm_gpu_pick_count() && n_row < n_most; row++) {
-    const char *text = pm_gpu_pick_text(row);
-    if (strncmp(text, op, strlen(op)) || !strstr(text, " DOT8 ")) continue;
-    tally t = {0};
-    pm_case_group g = {text, cases, n_case, steps, COUNT(steps), 16};
-    pm_gpu_pick_force(row);
-    pm_status status = pm_cases_run(&g, &(pm_case_target){make_gpu, &desc, 1e-10, rounded, 0}, NULL, test_seed() + row, on_case, &t);
-    pm_gpu_pick_force(UINT32_MAX);
-    if (status) fail_msg("%s: %s", text, pm_fail_message());
-    assert_int_equal(t.n, n_case * COUNT(steps));
-    assert_true(t.worst > 2e-11);  // the row did it: of float activations it is below
-    print_message("# %s: %u cases, worst error %.1e\n", text, t.n, t.worst);
-    n_row++;
-  }
-  assert_true(n_row > 0);
+  const rounding_rows rows = {" DOT8 ", {.device = device()}, {.nmse = 1e-10, .nmse_quantized = rounded}, 2e-11, steps, COUNT(steps)};
+  rounding_rows_check(&rows, op, cases, n_case, n_most);
 }
 
 // Formats are the same for all rows.
