@@ -30,7 +30,8 @@ shots = os.environ.get("PM_SHOTS")
 
 
 def start(*files):
-    process = subprocess.Popen([program, "--engine", engine, "--data", data, *files])
+    no_vulkan = {"VK_DRIVER_FILES": os.devnull, "VK_ICD_FILENAMES": os.devnull}  # a doctor takes minutes for a software driver
+    process = subprocess.Popen([program, "--engine", engine, "--data", data, *files], env={**os.environ, **no_vulkan})
     return process, App("pumice-gui")
 
 

@@ -22,7 +22,8 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 
-Xvfb -displayfd 3 -screen 0 1280x900x24 -nolisten tcp 3> "$home/display" 2> /dev/null &
+# A number that no other test has: a server that ends takes the socket of its number away from one that has just begun.
+Xvfb :$((100 + $$ % 50000)) -displayfd 3 -screen 0 1280x900x24 -nolisten tcp 3> "$home/display" 2> /dev/null &
 server=$!
 n=0
 while [ ! -s "$home/display" ]; do
